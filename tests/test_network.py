@@ -1,0 +1,47 @@
+"""The network against the outputs of the official code (tests/reference, see its README)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vsifrnet.network import CONFIGS, IFRNet, warp
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def formula_weights(model: IFRNet) -> None:
+    """Fill ``model`` by the formula under which the official code was run."""
+    state = model.state_dict()
+    for i, key in enumerate(sorted(state)):
+        shape = tuple(state[key].shape)
+        z = np.random.default_rng([0, i]).standard_normal(shape, dtype=np.float32)
+        if len(shape) == 4:
+            z /= np.sqrt(np.float32(shape[1] * shape[2] * shape[3]))
+        elif key.endswith("bias"):
+            z *= np.float32(0.05)
+        else:
+            z = np.float32(0.25) + np.float32(0.05) * z
+        state[key] = torch.from_numpy(z)
+    model.load_state_dict(state)
+
+
+@pytest.fixture(scope="module", params=["S", "base", "L"])
+def reference(request: pytest.FixtureRequest) -> tuple[IFRNet, dict[str, torch.Tensor]]:
+    model = IFRNet(CONFIGS[request.param])
+    formula_weights(model)
+    with np.load(REFERENCE / f"ifrnet_{request.param}.npz") as npz:
+        arrays = {name: torch.from_numpy(npz[name]) for name in npz.files}
+    return model.eval(), arrays
+
+
+@pytest.mark.parametrize(
+    ("name", "t", "scale"),
+    [("out_t0.5", 0.5, 1.0), ("out_t0.25", 0.25, 1.0), ("out_t0.5_scale0.5", 0.5, 0.5)],
+)
+def test_equals_official_code(reference, name, t, scale):
+    model, arrays = reference
+    with torch.inference_mode():
+        out = model(arrays["img0"], arrays["img1"], torch.tensor([t]), scale)
+    assert (out - arrays[name]).abs().max() <= 2e-5

@@ -1,0 +1,7 @@
+"""``python -m vsifrnet``."""
+
+import sys
+
+from vsifrnet.cli import main
+
+sys.exit(main())
