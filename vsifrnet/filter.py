@@ -29,7 +29,7 @@ import vapoursynth as vs
 
 from vsifrnet import arguments, backend, frames, weights
 from vsifrnet.frames import Colour
-from vsifrnet.gaps import Gap, Kind, plan
+from vsifrnet.gaps import Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, halving_reaches, prepare
 from vsifrnet.timeline import Timeline
 
@@ -51,7 +51,7 @@ def ifrnet(
     scale: float = 1.0,
     ensemble: bool = False,
     sc: bool = True,
-    sc_threshold: float = 0.1,
+    sc_threshold: float = 0.5,
     sc_mode: str = "hold",
     matrix: int | str | None = None,
     device: str | int | torch.device | None = None,
@@ -115,7 +115,7 @@ def ifrnet(
         Interpolator(network, t_blind=loaded.t_blind, scale=scale, ensemble=ensemble)
         for _ in range(engine.num_streams)
     ]
-    gaps = plan(clip, sc_threshold=sc_threshold if sc else None)
+    gaps = plan(clip, sc_threshold=sc_threshold if sc else None, dup_threshold=0, dup_max=0)
     return _wire(clip, timeline, gaps, interpolators, matrix, sc_mode)
 
 
@@ -134,12 +134,12 @@ def _wire(
         node = node.std.SelectEvery(cycle, offsets, modify_duration=False)
         return _uncached(node[: timeline.length])
 
-    sources = [retime(_shift(clip, k)) for k in range(timeline.reach)]
+    sources = [retime(shift(clip, k)) for k in range(timeline.reach)]
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
     rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=RGB_CACHE + 2 * len(interpolators))
-    pair = [retime(rgb), retime(_shift(rgb, 1)), moments]
+    pair = [retime(rgb), retime(shift(rgb, 1)), moments]
     makers = [
         _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, interpolator)))
         for interpolator in interpolators
@@ -286,11 +286,3 @@ def _uncached(node: vs.VideoNode) -> vs.VideoNode:
     """For nodes whose frames are kept elsewhere, or are asked for once."""
     node.std.SetVideoCache(mode=0)
     return node
-
-
-def _shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Frame k of the result is frame k + ``frames``; the last one stays to the end."""
-    frames = min(frames, node.num_frames - 1)
-    if frames == 0:
-        return node
-    return _uncached(node[frames:].std.DuplicateFrames([node.num_frames - frames - 1] * frames))
