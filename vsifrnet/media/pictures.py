@@ -49,7 +49,6 @@ class Header(NamedTuple):
     height: int
     depth: int
     """Bits a sample: 8 or 16."""
-    alpha: bool
     grey: bool
 
 
@@ -82,10 +81,9 @@ def header(path: Path) -> Header:
     """
     with _opened(path) as image:
         width, height = image.size
-        # A JPEG's orientation is applied when it is read.
-        if image.getexif().get(0x0112, 1) >= 5:
+        if _turned(image) and image.getexif().get(0x0112, 1) >= 5:
             width, height = height, width
-        return Header(width, height, _depth(path), image.has_transparency_data, _grey(image))
+        return Header(width, height, *_kind(path, image))
 
 
 def read(path: Path) -> Picture:
@@ -96,12 +94,12 @@ def read(path: Path) -> Picture:
     """
     with _opened(path) as image:
         icc = image.info.get("icc_profile")
-        alpha, grey, depth = image.has_transparency_data, _grey(image), _depth(path)
+        alpha, (depth, grey) = image.has_transparency_data, _kind(path, image)
         if depth == 16:
             array = _decode_png16(path)
         else:
             try:
-                upright = ImageOps.exif_transpose(image)
+                upright = ImageOps.exif_transpose(image) if _turned(image) else image
                 array = np.asarray(upright.convert("RGBA" if alpha else "RGB"))
             except (OSError, SyntaxError, ValueError) as error:
                 raise ValueError(f"{path}: a damaged picture ({error})") from None
@@ -171,15 +169,21 @@ def _opened(path: Path) -> Image.Image:
         raise ValueError(f"{path}: not a picture, or a damaged one ({error})") from None
 
 
-def _depth(path: Path) -> int:
-    # Pillow's modes do not tell; the header of a PNG does, in the byte after the size.
+def _turned(image: Image.Image) -> bool:
+    """Whether the file may say that the picture is to be turned."""
+    # PNG says it behind the pixels, if ever; looking there means to decode all of it.
+    return image.format != "PNG"
+
+
+def _kind(path: Path, image: Image.Image) -> tuple[int, bool]:
+    """Bits a sample, and whether it is grey."""
+    # Pillow's modes do not tell of a PNG; its header does, in the bytes behind the size.
     with path.open("rb") as file:
-        start = file.read(25)
-    return 16 if start.startswith(b"\x89PNG") and start[24] == 16 else 8
-
-
-def _grey(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "LA", "I", "I;16")
+        start = file.read(26)
+    if start.startswith(b"\x89PNG"):
+        depth, colour_type = start[24:26]
+        return (16 if depth == 16 else 8), colour_type in (0, 4)
+    return 8, image.mode in ("1", "L", "LA")
 
 
 def _image(picture: Picture) -> Image.Image:
