@@ -134,7 +134,10 @@ class _Plan:
             if 0 <= n + offset < self._frames
         }
         frame = canvas.copy()
-        frame.props.update(decide(n, facts, -self._around[0])._asdict())
+        gap = decide(n, facts, -self._around[0])
+        if n == self._frames - 1:  # nothing to cut to
+            gap = gap._replace(kind=Kind.STILL)
+        frame.props.update(gap._asdict())
         return frame
 
 
