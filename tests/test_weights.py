@@ -23,6 +23,15 @@ def cache(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Many small operations: with a busy neighbour, threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def state():
     """A good state dict of the smallest variant."""
@@ -149,7 +158,7 @@ def test_damaged_file_in_the_cache_is_named_and_not_loaded(cache, state):
     folder = cache / "IFRNet_S_GoPro"
     folder.mkdir(parents=True)
     path = save(state, folder / "IFRNet_S_GoPro.pth")
-    with pytest.raises(WeightsError, match="damaged.*vsifrnet models fetch") as caught:
+    with pytest.raises(WeightsError, match=r"damaged.*vsifrnet models fetch") as caught:
         load("IFRNet_S_GoPro")
     assert str(path) in str(caught.value)
 

@@ -133,10 +133,9 @@ class _Graph:
         self,
         level: int,
         parts: Sequence[int],
-        into: int,
+        channels: tuple[int, int],
         side: int,
-        hidden: int,
-        outputs: list[int],
+        outputs: Sequence[int],
     ) -> tuple[int, ...]:
         key = f"decoder{level}.convblock"
         hidden = channels[1]

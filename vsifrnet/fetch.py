@@ -191,6 +191,9 @@ def _fetch(model: Model, folder: Path, timeout: float) -> Path:
 def _download(file: File, folder: Path, timeout: float, met: list[str]) -> None:
     """Fetch one file from the first address that has it; what went wrong is added to ``met``."""
     part = folder / f"{file.name}.{file.digest.partition(':')[2][:12]}.part"
+    if _verified(part, file):  # a process that died just before the last step left it
+        os.replace(part, folder / file.name)
+        return
     for address in file.addresses:
         try:
             _transfer(address, part, file, timeout)
