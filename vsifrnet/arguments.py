@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
 
 import vapoursynth as vs
 
@@ -19,6 +20,7 @@ __all__ = [
     "check_clip",
     "check_halving",
     "check_int",
+    "check_positive",
     "check_unit",
     "default_matrix",
     "timeline",
@@ -114,19 +116,15 @@ def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     return Fraction(fps_num, fps_den)
 
 
-def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, model: str) -> None:
-    """Refuse what a model that ignores t cannot do."""
+def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, reason: str) -> None:
+    """Refuse what a model that ignores t cannot do, for ``reason``."""
     if dup_mode == "bridge":
         asked = "dup_mode='bridge'"
     elif timeline.grid not in (1, *HALVINGS):
         asked = f"multi={timeline.multi}" if isinstance(timeline, Timeline) else "timecodes"
     else:
         return
-    raise ValueError(
-        f"{asked}: model {model} ignores the time t and only ever makes the middle of two frames; "
-        f"accepted with it is multi of {', '.join(map(str, HALVINGS))}; others are for models "
-        "that honour t, as the one in the package does"
-    )
+    raise ValueError(f"{asked}: {reason}")
 
 
 def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
@@ -154,6 +152,13 @@ def check_unit(name: str, value: object) -> None:
     """Refuse what is not a number in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is not a finite number of at least 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < inf:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r}: accepted is a number of at least 0")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:

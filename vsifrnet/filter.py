@@ -31,6 +31,7 @@ from vsifrnet import arguments, backend, frames, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.scenes import DEFAULT_THRESHOLD
 from vsifrnet.timecodes import Timecodes
 from vsifrnet.timeline import TimedTimeline, Timeline
 
@@ -52,7 +53,7 @@ def ifrnet(
     scale: float = 1.0,
     ensemble: bool = False,
     sc: bool = True,
-    sc_threshold: float = 0.5,
+    sc_threshold: float = DEFAULT_THRESHOLD,
     sc_mode: str = "hold",
     dup_mode: str = "keep",
     dup_max: int = 3,
@@ -112,11 +113,12 @@ def ifrnet(
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
         arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
         arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
+        arguments.check_positive("dup_threshold", dup_threshold)
         matrix = arguments.default_matrix(clip, matrix)
         engine = backend.resolve(device, precision, num_streams)
         loaded = weights.load(model, auto_download=auto_download)
         if loaded.t_blind:
-            arguments.check_halving(timeline, dup_mode, loaded.name)
+            arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
     except ValueError as error:
         raise vs.Error(f"ifrnet: {error}") from error
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import vapoursynth as vs
 
+from vsifrnet.scenes import cut_scores, is_cut
+
 __all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "plan", "shift"]
 
 DUP_MAX = 8
@@ -96,7 +98,9 @@ def plan(
     following = clip[1:] + clip[-1]
     planes = range(clip.format.num_planes)
     equal = [clip.std.PlaneStats(following, plane=p, prop="Equal") for p in planes]
-    facts = _cached(canvas.std.ModifyFrame([canvas, *equal], _Facts(clip.num_frames)))
+    scores = [] if sc_threshold is None else [cut_scores(clip)]
+    detectors = _Facts(clip.num_frames, len(equal), sc_threshold or 0.0)
+    facts = _cached(canvas.std.ModifyFrame([canvas, *equal, *scores], detectors))
     around = range(-dup_max, max(dup_max, 1))
     window = [shift(facts, offset) for offset in around]
     return _cached(canvas.std.ModifyFrame([canvas, *window], _Plan(clip.num_frames, around)))
@@ -105,16 +109,20 @@ def plan(
 class _Facts:
     """ModifyFrame: what the detectors say of gap n."""
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, planes: int, sc_threshold: float) -> None:
         self._frames = frames
+        self._planes = planes
+        self._sc_threshold = sc_threshold
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        canvas, *equal = f
+        canvas, equal, scores = f[0], f[1 : 1 + self._planes], f[1 + self._planes :]
         frame = canvas.copy()
         if n == self._frames - 1:
             fact = Fact(held=False, cut=True)
         else:
-            fact = Fact(held=all(stats.props["EqualDiff"] == 0 for stats in equal), cut=False)
+            held = all(stats.props["EqualDiff"] == 0 for stats in equal)
+            cut = not held and any(is_cut(score.props, self._sc_threshold) for score in scores)
+            fact = Fact(held, cut)
         frame.props.update(fact._asdict())
         return frame
 

@@ -53,9 +53,7 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
     core = vs.core
     thumbnails = _normalised(_thumbnails(clip))
     thumbnails = core.std.DuplicateFrames(thumbnails, [0] * FLASH)
-    thumbnails = core.std.DuplicateFrames(
-        thumbnails, [thumbnails.num_frames - 1] * (2 * FLASH + 1)
-    )
+    thumbnails = core.std.DuplicateFrames(thumbnails, [thumbnails.num_frames - 1] * (2 * FLASH + 1))
     low, high = thumbnails, thumbnails
     for _ in range(REACH):
         low, high = core.std.Minimum(low), core.std.Maximum(high)
@@ -63,7 +61,13 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
     length = clip.num_frames + 2 * FLASH
     # distance[j] frame n is that of frames n and n + j, which are n - FLASH and n - FLASH + j of clip.
     distance = {
-        lag: _distance([node[lag * at : lag * at + length] for at in (0, 1) for node in (thumbnails, low, high)])
+        lag: _distance(
+            [
+                node[lag * at : lag * at + length]
+                for at in (0, 1)
+                for node in (thumbnails, low, high)
+            ]
+        )
         for lag in range(1, FLASH + 2)
     }
 
