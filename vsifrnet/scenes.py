@@ -58,16 +58,11 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
     for _ in range(REACH):
         low, high = core.std.Minimum(low), core.std.Maximum(high)
 
+    # Frame n of these is about the clip's frames n - FLASH and n - FLASH + lag.
     length = clip.num_frames + 2 * FLASH
-    # distance[j] frame n is that of frames n and n + j, which are n - FLASH and n - FLASH + j of clip.
+    bands = thumbnails, low, high
     distance = {
-        lag: _distance(
-            [
-                node[lag * at : lag * at + length]
-                for at in (0, 1)
-                for node in (thumbnails, low, high)
-            ]
-        )
+        lag: _distance([band[start : start + length] for start in (0, lag) for band in bands])
         for lag in range(1, FLASH + 2)
     }
 
@@ -114,7 +109,6 @@ def is_cut(props: Mapping[str, object], threshold: float = DEFAULT_THRESHOLD) ->
 
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
     """Luma, 48x27 GRAYS. All props go: no range, matrix or field flag has a say, or can fail."""
-    assert clip.format is not None
     clip = vs.core.std.RemoveFrameProps(clip)
     matrix = vs.MATRIX_BT709 if clip.format.color_family == vs.RGB else None
     if clip.format.color_family == vs.YUV:
