@@ -299,7 +299,7 @@ def test_folder(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(WeightsError, match="there is no file"):
+    with pytest.raises(WeightsError, match="there is no such file"):
         load(tmp_path / "nothing.pth")
 
 

@@ -15,9 +15,10 @@ import hashlib
 import http.client
 import logging
 import os
+import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -26,8 +27,9 @@ import filelock
 import platformdirs
 from tqdm import tqdm
 
+from vsifrnet import registry
 from vsifrnet._version import __version__
-from vsifrnet.registry import MODELS, File, Model, Source
+from vsifrnet.registry import File, Model, Source
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -40,6 +42,8 @@ __all__ = [
     "fetch",
     "identify",
     "not_weights",
+    "store",
+    "verified",
 ]
 
 CACHE_VARIABLE = "VSIFRNET_CACHE"
@@ -89,7 +93,7 @@ def identify(path: Path) -> tuple[Model, Source, File] | None:
     A file that several models share (an ncnn graph) tells none of them and is not looked for.
     """
     found = {kind: digest(path, kind) for kind in ("sha256", "git")}
-    for model in MODELS:
+    for model in registry.MODELS:
         for source in model.sources:
             for file in source.files:
                 if file.digest in found.values() and not file.name.endswith(".param"):
@@ -111,7 +115,8 @@ def _folder(model: Model) -> Path:
     return cache_folder() / model.name
 
 
-def _verified(path: Path, file: File) -> bool:
+def verified(path: Path, file: File) -> bool:
+    """Whether ``path`` exists and has the content of ``file``."""
     return path.is_file() and digest(path, file.digest.partition(":")[0]) == file.digest
 
 
@@ -119,7 +124,7 @@ def cached(model: Model) -> Path | None:
     """The file to load, if all files of one of the model's sources are cached and intact."""
     folder = _folder(model)
     for source in model.sources:
-        if all(_verified(folder / file.name, file) for file in source.files):
+        if all(verified(folder / file.name, file) for file in source.files):
             return folder / source.files[0].name
     return None
 
@@ -131,7 +136,7 @@ def damaged(model: Model) -> list[Path]:
         folder / file.name
         for source in model.sources
         for file in source.files
-        if (folder / file.name).exists() and not _verified(folder / file.name, file)
+        if (folder / file.name).exists() and not verified(folder / file.name, file)
     ]
 
 
@@ -158,6 +163,30 @@ def fetch(model: Model, *, timeout: float = 30.0) -> Path:
         ) from error
 
 
+def store(model: Model, source: Source, paths: Mapping[str, Path]) -> Path:
+    """Copy a source's files, by their names, into the cache; returns the file to load.
+
+    Raises:
+        FetchError: a file is not there or not what was published, or the cache cannot be written.
+    """
+    target = _folder(model)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with _locked(target):
+            for file in source.files:
+                part = _part(target, file)
+                shutil.copyfile(paths[file.name], part)
+                if not verified(part, file):
+                    part.unlink()
+                    raise FetchError(f"{paths[file.name]}: is not {file.name} of {model.name}")
+                os.replace(part, target / file.name)
+    except FetchError:
+        raise
+    except OSError as error:
+        raise FetchError(f"cannot copy into {target}: {error.strerror or error}") from error
+    return target / source.files[0].name
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     # The system drops the lock of a process that dies.
@@ -180,7 +209,7 @@ def _fetch(model: Model, folder: Path, timeout: float) -> Path:
             logger.warning("next source of %s: %s", model.name, source.origin)
         try:
             for file in source.files:
-                if not _verified(folder / file.name, file):
+                if not verified(folder / file.name, file):
                     _download(file, folder, timeout, met)
         except _AddressError:
             continue
@@ -190,8 +219,8 @@ def _fetch(model: Model, folder: Path, timeout: float) -> Path:
 
 def _download(file: File, folder: Path, timeout: float, met: list[str]) -> None:
     """Fetch one file from the first address that has it; what went wrong is added to ``met``."""
-    part = folder / f"{file.name}.{file.digest.partition(':')[2][:12]}.part"
-    if _verified(part, file):  # a process that died just before the last step left it
+    part = _part(folder, file)
+    if verified(part, file):  # a process that died just before the last step left it
         os.replace(part, folder / file.name)
         return
     for address in file.addresses:
@@ -210,6 +239,10 @@ def _download(file: File, folder: Path, timeout: float, met: list[str]) -> None:
     raise _AddressError
 
 
+def _part(folder: Path, file: File) -> Path:
+    return folder / f"{file.name}.{file.digest.partition(':')[2][:12]}.part"
+
+
 def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
     """Fill ``part`` from ``address`` until it is verified.
 
@@ -226,7 +259,7 @@ def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
                 raise _AddressError(str(error)) from error
             reason = str(error)
             continue  # with what is left
-        if _verified(part, file):
+        if verified(part, file):
             return
         with part.open("rb") as stream:
             mistake = not_weights(stream.read(512))
