@@ -27,11 +27,10 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, frames, weights
+from vsifrnet import arguments, backend, frames, held, scenes, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
-from vsifrnet.scenes import DEFAULT_THRESHOLD
 from vsifrnet.timecodes import Timecodes
 from vsifrnet.timeline import TimedTimeline, Timeline
 
@@ -53,11 +52,11 @@ def ifrnet(
     scale: float = 1.0,
     ensemble: bool = False,
     sc: bool = True,
-    sc_threshold: float = DEFAULT_THRESHOLD,
+    sc_threshold: float = scenes.DEFAULT_THRESHOLD,
     sc_mode: str = "hold",
     dup_mode: str = "keep",
     dup_max: int = 3,
-    dup_threshold: float = 2.0,
+    dup_threshold: float = held.DEFAULT_THRESHOLD,
     timecodes: Timecodes | None = None,
     matrix: int | str | None = None,
     device: str | int | torch.device | None = None,
@@ -90,7 +89,8 @@ def ifrnet(
             the next drawing's in even steps.
         dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; longer
             ones are a picture that stands still.
-        dup_threshold: with "bridge", how much frames of one drawing may differ.
+        dup_threshold: with "bridge", the change, in 8-bit steps within 32x32 pixels, from which on
+            a frame shows another drawing; above 0.
         timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
             timecode file (v1, v2) or one time in seconds a frame. Needs ``fps_num``.
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
