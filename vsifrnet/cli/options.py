@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from vsifrnet import backend, weights
-from vsifrnet.arguments import ARGUMENTS, SC_MODES
+from vsifrnet.arguments import ARGUMENTS, DUP_MODES, SC_MODES
 from vsifrnet.filter import ifrnet
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
 
@@ -31,7 +31,10 @@ __all__ = [
 ENGINE = ("model", "scale", "ensemble", "device", "precision", "auto_download")
 """The filter's arguments that matter to two pictures."""
 
-FILTER = (*ENGINE, "num_streams", "sc", "sc_threshold", "sc_mode")
+FILTER = (
+    *ENGINE,
+    *("num_streams", "sc", "sc_threshold", "sc_mode", "dup_mode", "dup_max", "dup_threshold"),
+)
 """And to many in order."""
 
 Subparsers = argparse._SubParsersAction
@@ -73,6 +76,9 @@ READERS: dict[str, dict[str, Any]] = {
     "scale": {"type": float, "choices": SCALES},
     "sc_threshold": {"type": float, "metavar": "X"},
     "sc_mode": {"choices": SC_MODES},
+    "dup_mode": {"choices": DUP_MODES},
+    "dup_max": {"type": int, "metavar": "N"},
+    "dup_threshold": {"type": float, "metavar": "X"},
     "matrix": {"type": _matrix, "metavar": "NAME"},
     "device": {"type": _device, "metavar": "DEVICE"},
     "precision": {"choices": ("auto", *backend.PRECISIONS)},
