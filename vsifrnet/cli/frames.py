@@ -78,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
                 folder=arguments.target,
                 pattern=arguments.pattern,
                 quality=arguments.quality,
+                # Bridged, a held picture is replaced although its time is that of a source one.
+                copies=arguments.dup_mode == "keep",
             )
             settings = {
                 name: str(value)

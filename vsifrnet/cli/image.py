@@ -71,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from tqdm import tqdm
 
+    from vsifrnet.interpolator import HALVINGS
     from vsifrnet.media import pictures
 
     times = _times(arguments)
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         sizes = " and ".join("{2}x{1}".format(*p.rgb.shape) for p in (first, second))
         raise CommandError(f"the pictures differ in size: {sizes}")
     interpolator, loaded = options.interpolator(arguments)
-    if loaded.t_blind and any(t.denominator not in (2, 4, 8, 16) for t in times):
+    if loaded.t_blind and any(t.denominator not in HALVINGS for t in times):
         raise CommandError(
             f"{loaded.name} ignores the time t and only makes the middle of two pictures: "
             "-n 1, 3, 7 or 15, or times -t in halves, quarters, eighths or sixteenths"
@@ -168,8 +169,8 @@ def _animate(all_pictures: list[Picture], arguments: argparse.Namespace) -> None
     from vsifrnet.media import pictures
 
     if arguments.output.suffix.lower() == ".mp4":
-        from vsifrnet.media import video
+        from vsifrnet.media.encode import encode_pictures
 
-        video.from_pictures(all_pictures, arguments.output, fps=arguments.fps)
+        encode_pictures(all_pictures, arguments.output, fps=arguments.fps)
         return
     pictures.animate(all_pictures, arguments.output, fps=arguments.fps, quality=arguments.quality)

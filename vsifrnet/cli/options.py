@@ -127,7 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
         group.add_argument(option, default=default, help=help, **READERS[name])
 
 
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
+def add_overwrite(parser: argparse._ActionsContainer) -> None:
     """``--overwrite``."""
     parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 

@@ -142,6 +142,8 @@ class Job:
     pattern: str
     """Of the names, with one %d for the number, which is n + 1."""
     quality: int
+    copies: bool
+    """Source pictures that are shown as they are become copies of their files."""
 
     def path(self, n: int) -> Path:
         """Where output picture ``n`` goes."""
@@ -178,7 +180,8 @@ class Job:
             for n in numbers:
                 left, phase = timeline.position(n)
                 original = self.source.paths[left]
-                if phase == 0 and original.suffix.lower() == self.path(n).suffix.lower():
+                same = original.suffix.lower() == self.path(n).suffix.lower()
+                if self.copies and phase == 0 and same:
                     work = pool.submit(_copy, original, self.path(n))
                 else:
                     work = pool.submit(self._save, n, self.made.get_frame_async(n))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import av
 import vapoursynth as vs
+from av.rational import AVRational
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "exact", "open_source"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Source:
     """Frames with exact ``_DurationNum``/``_DurationDen``; has an fps also where that varies."""
     track: int
     """Index of the stream in its container."""
+    tick: Fraction
+    """The stream's unit of time, in seconds."""
     times: Sequence[Fraction]
     """When each frame begins, in seconds, as the container counts."""
     constant: bool
@@ -51,7 +54,7 @@ def open_source(path: Path) -> Source:
             ]
             if not streams:
                 raise ValueError(f"{path}: there is no video in it")
-            track, tick = streams[0].index, Fraction(streams[0].time_base)
+            track, tick = streams[0].index, exact(streams[0].time_base)
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +72,16 @@ def open_source(path: Path) -> Source:
     if constant:
         # Without the rounding: a 24 fps Matroska has frames of 41 and 42 ms.
         clip = clip.std.AssumeFPS(fpsnum=clip.fps.numerator, fpsden=clip.fps.denominator)
-    return Source(clip=clip, track=track, times=times, constant=constant)
+    elif len(times) > 1:
+        # Containers seldom say how long the last frame is shown: as long as the one before.
+        num, den = (times[-1] - times[-2]).as_integer_ratio()
+        clip = clip[:-1] + clip[-1].std.SetFrameProps(_DurationNum=num, _DurationDen=den)
+    return Source(clip=clip, track=track, tick=tick, times=times, constant=constant)
+
+
+def exact(value: AVRational) -> Fraction:
+    """PyAV's kind of fraction as Python's."""
+    return Fraction(value.numerator, value.denominator)
 
 
 def _read_timecodes(path: Path, tick: Fraction) -> list[Fraction]:
