@@ -80,9 +80,9 @@ class Copier:
         chapters = source.chapters()
         for chapter in chapters:
             shift = round(self.shift / exact(chapter["time_base"]))
-            chapter["start"] -= shift
+            chapter["start"] = max(chapter["start"] - shift, 0)
             chapter["end"] -= shift
-        muxer.set_chapters(chapters)
+        muxer.set_chapters([chapter for chapter in chapters if chapter["end"] > 0])
         self._packets = self._read(source, streams)
         self._next = next(self._packets, None)
 

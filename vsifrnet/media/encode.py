@@ -47,6 +47,8 @@ class Encoder:
     def all_options(self) -> dict[str, str]:
         """With the defaults of :data:`CODECS`."""
         options = CODECS.get(self.codec, {}) | dict(self.options)
+        if {"qp", "b"} & set(self.options) and "crf" not in self.options:
+            options.pop("crf", None)  # one of the three rules, and crf would
         if self.codec == "libx265" and "x265-params" not in options:
             # It would write to the terminal itself, between our progress.
             options["x265-params"] = "log-level=error"

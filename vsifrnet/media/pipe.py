@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import IO
 
@@ -41,15 +42,12 @@ def pipe(
     failure = None
     try:
         clip.output(process.stdin, y4m=True, progress_update=lambda done, _: progress(done))
-        process.stdin.close()
     except (OSError, vs.Error) as error:
         failure = error
-    except BaseException:
-        process.kill()
-        raise
     finally:
-        if failure is not None and isinstance(failure, vs.Error):
-            process.kill()
+        # At its end, and after Ctrl-C, too: an encoder then finishes the file that it writes.
+        with suppress(OSError):
+            process.stdin.close()
         code = process.wait()
         reader.join()
     if failure is not None or code:

@@ -55,6 +55,7 @@ def open_source(path: Path) -> Source:
             if not streams:
                 raise ValueError(f"{path}: there is no video in it")
             track, tick = streams[0].index, exact(streams[0].time_base)
+            rates = [exact(r) for r in (streams[0].average_rate, streams[0].base_rate) if r]
     except av.FFmpegError as error:
         raise ValueError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
     with tempfile.TemporaryDirectory() as folder:
@@ -66,17 +67,32 @@ def open_source(path: Path) -> Source:
         except vs.Error as error:
             raise ValueError(f"{path}: {error}") from None
         times = _read_timecodes(timecodes, tick)
-    constant = all(
-        abs(time - times[0] - n / Fraction(clip.fps)) <= tick for n, time in enumerate(times)
-    )
-    if constant:
+    rate = _constant_rate(times, tick, rates + [Fraction(clip.fps)])
+    if rate is not None:
         # Without the rounding: a 24 fps Matroska has frames of 41 and 42 ms.
-        clip = clip.std.AssumeFPS(fpsnum=clip.fps.numerator, fpsden=clip.fps.denominator)
+        clip = clip.std.AssumeFPS(fpsnum=rate.numerator, fpsden=rate.denominator)
     elif len(times) > 1:
         # Containers seldom say how long the last frame is shown: as long as the one before.
         num, den = (times[-1] - times[-2]).as_integer_ratio()
         clip = clip[:-1] + clip[-1].std.SetFrameProps(_DurationNum=num, _DurationDen=den)
-    return Source(clip=clip, track=track, tick=tick, times=times, constant=constant)
+    return Source(clip=clip, track=track, tick=tick, times=times, constant=rate is not None)
+
+
+def _constant_rate(
+    times: Sequence[Fraction], tick: Fraction, rates: Sequence[Fraction]
+) -> Fraction | None:
+    """The frame rate of which ``times`` are the frames', but for rounding to the tick.
+
+    Tried are ``rates``, then the whole rate and the NTSC one (24000/1001) nearest to the mean.
+    """
+    if len(times) < 2:
+        return rates[0]
+    mean = (len(times) - 1) / (times[-1] - times[0])
+    whole, ntsc = Fraction(round(mean)), Fraction(round(mean * 1001 / 1000) * 1000, 1001)
+    for rate in (*rates, whole, ntsc):
+        if rate and all(abs(t - times[0] - n / rate) <= tick for n, t in enumerate(times)):
+            return rate
+    return None
 
 
 def exact(value: AVRational) -> Fraction:
