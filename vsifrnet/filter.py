@@ -1,14 +1,13 @@
 """The filter: validate, plan, wire nodes.
 
-The graph, from source to output (``->`` is a request, Python runs in the four nodes marked *)::
+The graph, from source to output; Python runs once a frame in the nodes marked *::
 
-    source time                                   output time
-    -----------                                   -----------
-    clip -> detectors (core functions) -> plan*   retimed by SelectEvery (no copies)
-    clip -> RGBS (zimg) -> first, next            -> made* (one a lane: runs the network)
-    clip -> left, right                           -> -> zimg back -> props of the left frame
-                                                  pick*: source frame, or one of the made
-                                                  timed*: durations and times
+    source time                                retimed by SelectEvery (copies nothing)
+    clip -> detectors -> facts* -> plan*       -> moments
+    clip -> RGBS (zimg) -> first*, next*       -> pair -> made* (the network, one for each lane)
+    clip                                       -> left, right
+                                               pick*: left, right, or made -> zimg -> left's props
+                                               timed*: durations and times
 
 VapourSynth runs a ModifyFrame's callback for one frame at a time, so the number of ``made`` nodes
 is the number of pairs in flight. No callback asks for frames itself; each gets what its node
@@ -159,7 +158,8 @@ def _wire(
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
-    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=RGB_CACHE + 2 * len(interpolators))
+    kept = RGB_CACHE + 2 * len(interpolators) + dup_max
+    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     firsts = [shift(rgb, -k) for k in range(max(dup_max, 1))]
     nexts = [shift(rgb, k) for k in range(1, max(dup_max, 1) + 1)]
     first = rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts)
