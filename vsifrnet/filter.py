@@ -223,6 +223,7 @@ class _Pick:
         self._sc_mode = sc_mode
         # The way back to the source's format, for each maker and each colour that occurs.
         self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
+        self._said: set[str] = set()
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoNode:
         moment, left = f
@@ -244,10 +245,17 @@ class _Pick:
         colour = Colour.of(left.props)
         if (rgb, colour) not in self._finished:
             if form.color_family == vs.YUV and colour.matrix is None:
-                log.warning("ifrnet: frames without _Matrix, taken as %d", self._matrix)
+                self._say("frames without _Matrix are taken as matrix=%d", self._matrix)
+            if left.props.get("_FieldBased", 0):
+                self._say("frames are marked as interlaced, and treated as progressive")
             node = frames.from_rgb(rgb, form, colour, self._matrix)
             self._finished[rgb, colour] = _uncached(node.std.CopyFrameProps(self._left))
         return self._finished[rgb, colour]
+
+    def _say(self, message: str, *values: object) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            log.warning(f"ifrnet: {message}", *values)
 
 
 class _Make:
