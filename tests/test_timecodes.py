@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,7 @@ def test_what_bestsource_writes(tmp_path):
     file = tmp_path / "launch.txt"
     clip = core.bs.VideoSource(str(LAUNCH), timecodes=str(file), cachemode=0)
     times = frame_times(file, clip.num_frames, None)
-    assert all(
-        Fraction(40, 1000) < b - a < Fraction(43, 1000)
-        for a, b in zip(times, times[1:], strict=False)
-    )
+    assert all(Fraction(40, 1000) < b - a < Fraction(43, 1000) for a, b in pairwise(times))
 
 
 @pytest.mark.parametrize(
