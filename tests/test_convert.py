@@ -207,6 +207,7 @@ GRAPHS = {
     ),
     "unknown input": (replaced(" in2$", " timestep"), "layer Input"),
     "unknown blob": (replaced(r"^(Sigmoid +\S+ +1 1 )\S+", r"\1nothing"), "layer Sigmoid"),
+    "a blob made twice": (replaced(r"^(Sigmoid .*) \S+$", r"\1 in0"), "layer Sigmoid"),
     "other output": (replaced("out0", "out"), "out0 is not the interpolated picture"),
 }
 
