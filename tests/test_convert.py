@@ -245,14 +245,14 @@ def bias_of_one_encoder(content):
 
 
 WEIGHTS = {
-    "empty": (lambda _: b"", "the .bin ends here"),
+    "empty": (lambda _: b"", r"ifrnet\.bin is empty"),
     "truncated": (lambda content: content[:-1], "layer deconv_.*: the .bin ends here"),
     "half": (lambda content: content[: len(content) // 2], "layer conv_.*: the .bin ends here"),
     "more": (lambda content: content + b"\0", "1 bytes more"),
     "int8": (tag_at_start(b"\x38\x4b\x0d\x00"), "tag 0x000D4B38 .* quantised"),
     "fp32 tag on fp16": (tag_at_start(bytes(4)), "tag 0x"),
     "encoders differ": (bias_of_one_encoder, "differs between the two encoders"),
-    "page": (lambda content: b"<!DOCTYPE html>" + content[15:], "tag 0x4F44213C"),
+    "page": (lambda content: b"<!DOCTYPE html>" + content[15:], r"ifrnet\.bin is an HTML page"),
     "zeros": (lambda content: bytes(2 * len(content)), "bytes more|all weights are zero"),
     "NaN": (lambda content: content[:4] + b"\xff" * 8 + content[12:], "NaN|differs"),
 }

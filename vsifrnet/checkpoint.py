@@ -33,26 +33,36 @@ def read(path: Path) -> Mapping[str, object]:
         ValueError: the file is damaged, hostile or of no known format.
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
-    if size == 0:
-        raise ValueError("is empty")
-    if size > cache.MAX_BYTES:
-        raise ValueError(f"is {size} bytes long; no IFRNet file is longer than {cache.MAX_BYTES}")
-    with path.open("rb") as stream:
-        mistake = cache.not_weights(stream.read(512))
-    if mistake:
-        raise ValueError(f"is {mistake}")
     suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"has an unknown suffix; accepted are {', '.join(SUFFIXES)}")
+    if suffix in (".param", ".bin"):
+        param, binary = path.with_suffix(".param"), path.with_suffix(".bin")
+        _check_start(param, f"{param.name} ")
+        _check_start(binary, f"{binary.name} ")
+        return convert.read_ncnn(param, binary)
+    _check_start(path)
     if suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"is not an intact safetensors file: {error}") from error
-    if suffix in _PICKLES:
-        return _read_pickle(path)
-    if suffix in (".param", ".bin"):
-        return convert.read_ncnn(path.with_suffix(".param"), path.with_suffix(".bin"))
-    raise ValueError(f"has an unknown suffix; accepted are {', '.join(SUFFIXES)}")
+    return _read_pickle(path)
+
+
+def _check_start(path: Path, name: str = "") -> None:
+    """Refuse what is no weights file at first sight, before any of it is read."""
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError(f"{name}is empty")
+    if size > cache.MAX_BYTES:
+        raise ValueError(
+            f"{name}is {size} bytes long; no IFRNet file is longer than {cache.MAX_BYTES}"
+        )
+    with path.open("rb") as stream:
+        mistake = cache.not_weights(stream.read(512))
+    if mistake:
+        raise ValueError(f"{name}is {mistake}")
 
 
 def _check_archive(path: Path) -> None:
