@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from vsifrnet.timeline import Timeline
+from vsifrnet.timeline import TimedTimeline, Timeline
 
 RATES = [
     Fraction(2),
@@ -59,14 +59,40 @@ def test_durations_are_the_integral_of_the_sources(multi: Fraction) -> None:
         pieces = 1 / multi / step
         assert pieces.denominator == 1
         expected = sum(durations[floor(begin + i * step)] * step for i in range(pieces.numerator))
-        overlaps = timeline.overlaps(n)
-        assert sum(durations[k] * share for k, share in overlaps) == expected
-        assert len(overlaps) <= timeline.reach
-        assert overlaps[0].frame == timeline.position(n).left
+        left = timeline.position(n).left
+        seen = [*durations, *([None] * timeline.reach)][left : left + timeline.reach]
+        assert timeline.duration(n, seen) == expected
         total += expected
     if multi.denominator == 1:
         covered = timeline.length // multi if timeline.length <= 200 else 200 // multi
         assert total == sum(durations[:covered]) or timeline.length > 200
+
+
+def test_times_of_a_constant_rate_give_what_the_rate_gives() -> None:
+    frames, source = 500, Fraction(24000, 1001)
+    by_rate = Timeline(frames, Fraction(60) / source)
+    by_times = TimedTimeline([7 + k / source for k in range(frames + 1)], Fraction(60))
+    assert by_times.length == by_rate.length
+    assert [by_times.position(n) for n in range(by_times.length)] == [
+        by_rate.position(n) for n in range(by_rate.length)
+    ]
+
+
+def test_uneven_times_by_brute_force() -> None:
+    random = Random(1)
+    times = [Fraction(0)]
+    for _ in range(300):
+        times.append(times[-1] + Fraction(random.randint(1, 120), 1000))
+    timeline = TimedTimeline(times, Fraction(60000, 1001))
+    assert timeline.length == floor(times[-1] * Fraction(60000, 1001))
+    cycle, offsets = timeline.lefts()
+    assert cycle == len(times) - 1
+    for n in range(timeline.length):
+        now = n / timeline.rate
+        left = max(k for k, time in enumerate(times) if time <= now)
+        position = timeline.position(n)
+        assert position.left == offsets[n] == left
+        assert times[left] + position.phase * (times[left + 1] - times[left]) == now
 
 
 def test_film_to_60_is_exact_over_nine_hours() -> None:
