@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from vsifrnet import network
+from vsifrnet import cache, network, registry
+from vsifrnet.cli import main
 from vsifrnet.convert import read_ncnn
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import WeightsError, load
@@ -286,3 +287,32 @@ def test_read_ncnn_returns_the_official_layout(export):
     folder, model = export("S", True)
     state = read_ncnn(folder / "ifrnet.param", folder / "ifrnet.bin")
     assert set(state) == set(model.state_dict())
+
+
+def test_import_of_both_official_files_is_that_model(copy, tmp_path, monkeypatch, capsys):
+    files = tuple(
+        registry.File(name=name, digest=cache.digest(copy / name, "git"))
+        for name in ("ifrnet.param", "ifrnet.bin")
+    )
+    source = registry.Source(format="ncnn", origin="example.org", files=files)
+    model = registry.Model(
+        name="IFRNet_Test",
+        variant="S",
+        training_set="a test",
+        honours_t=True,
+        licence="MIT",
+        sources=(source,),
+    )
+    monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, model))
+    monkeypatch.setenv("VSIFRNET_CACHE", str(tmp_path / "cache"))
+    assert load(copy).info is model
+    assert main(["models", "import", str(copy)]) == 0
+    stored = tmp_path / "cache" / "IFRNet_Test" / "ifrnet.param"
+    assert capsys.readouterr().out == f"{stored}\n"
+    assert load("ifrnet_test").path == stored
+
+    # With another graph beside the official weights it is somebody's own, and is converted.
+    path = copy / "ifrnet.param"
+    path.write_text(with_sizes_as_rest(path.read_text()))
+    assert main(["models", "import", str(copy), "--name", "mine"]) == 0
+    assert load("mine").path == tmp_path / "cache" / "imported" / "mine.safetensors"
