@@ -120,8 +120,7 @@ def evaluate_synthetic(
             batch = collate([data.sample(index)])
             made = {"blend": (1 - t) * batch.img0 + t * batch.img1}
             made |= {
-                name: network(batch.img0, batch.img1, batch.t)
-                for name, network in networks.items()
+                name: network(batch.img0, batch.img1, batch.t) for name, network in networks.items()
             }
             for name, picture in made.items():
                 values[name].append(min(60.0, float(psnr(picture, batch.imgt))))
@@ -175,7 +174,9 @@ def _mean_rows(rows: list[dict[str, str | float]]) -> list[dict[str, str | float
         for column in ("psnr", "ssim", "equal"):
             values = [float(row[column]) for row in mine if column in row]
             if values:
-                mean[column] = round(min(values) if column == "equal" else float(np.mean(values)), 4)
+                mean[column] = round(
+                    min(values) if column == "equal" else float(np.mean(values)), 4
+                )
         out.append(mean)
     return out
 

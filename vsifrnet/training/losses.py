@@ -154,9 +154,7 @@ class OfficialLoss(nn.Module):
 class SyntheticLoss(nn.Module):
     """The loss for motion whose flow is exact: picture, its gradients, decibels, flow."""
 
-    def __init__(
-        self, *, gradient: float = 0.5, log: float = 0.005, flow: float = 0.04
-    ) -> None:
+    def __init__(self, *, gradient: float = 0.5, log: float = 0.005, flow: float = 0.04) -> None:
         super().__init__()
         self.weights = {"rec": 1.0, "gradient": gradient, "log": log, "flow": flow}
 

@@ -75,7 +75,9 @@ class Muon(Optimizer):
                 update = parameter.grad.lerp(momentum, group["momentum"]).flatten(1)
                 shapes[update.shape[0], update.shape[1]].append((parameter, update))
             for (rows, columns), entries in shapes.items():
-                updates = orthogonalize(torch.stack([update for _, update in entries]).to(self.dtype))
+                updates = orthogonalize(
+                    torch.stack([update for _, update in entries]).to(self.dtype)
+                )
                 size = 0.2 * math.sqrt(max(rows, columns)) * group["lr"]
                 for (parameter, _), update in zip(entries, updates, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])

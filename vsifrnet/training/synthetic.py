@@ -160,7 +160,9 @@ def _moved(
     shift, turn, zoom, shear = amounts * distance
     signs = rng.choice([-1.0, 1.0], size=3)
     out[:, :2] = (
-        _linear(signs[0] * turn * reach, math.exp(signs[1] * zoom * reach), signs[2] * shear * reach)
+        _linear(
+            signs[0] * turn * reach, math.exp(signs[1] * zoom * reach), signs[2] * shear * reach
+        )
         @ out[:, :2]
     )
     out[:, 2] += shift * np.array([math.cos(direction), math.sin(direction)])
@@ -267,9 +269,7 @@ def _gradient(size: int, rng: np.random.Generator) -> Picture:
     return picture.astype(np.uint8)
 
 
-def _sprite(
-    assets: Assets, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], float]:
+def _sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
     texture = assets.sprite(int(rng.integers(1 << 30)))
     if rng.random() < 0.5:
         texture = texture[:, ::-1]
@@ -300,9 +300,7 @@ def _shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray
     if rng.random() < 0.6:
         dark = tuple(int(v) for v in rng.integers(0, 60, 3))
         colour = np.ascontiguousarray(colour)
-        cv2.polylines(
-            colour, [outline], True, dark, int(rng.integers(1, 4)), cv2.LINE_AA, shift=4
-        )
+        cv2.polylines(colour, [outline], True, dark, int(rng.integers(1, 4)), cv2.LINE_AA, shift=4)
     return _premultiplied(colour, mask), 1.0
 
 

@@ -51,7 +51,9 @@ class Raft:
         try:
             from torchvision.models.optical_flow import Raft_Large_Weights, raft_large
         except ImportError as error:
-            raise TrainingError("the teacher raft needs torchvision: pip install torchvision") from error
+            raise TrainingError(
+                "the teacher raft needs torchvision: pip install torchvision"
+            ) from error
         weights = Raft_Large_Weights.DEFAULT
         path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
         if not path.is_file():

@@ -205,7 +205,9 @@ class Trainer:
                     means = {name: float(total) / counted for name, total in totals.items()}
                     self._check_finite(means)
                     speed = counted * settings.batch / (time.monotonic() - since)
-                    progress.set_postfix_str(f"loss {sum(means.values()):.4f}, {speed:.1f} samples/s")
+                    progress.set_postfix_str(
+                        f"loss {sum(means.values()):.4f}, {speed:.1f} samples/s"
+                    )
                     if journal is not None:
                         journal.write(self.step, {"lr": self.lr, "speed": speed, **means})
                     totals, counted, since = {}, 0, time.monotonic()

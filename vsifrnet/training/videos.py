@@ -64,7 +64,9 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
                     continue
                 chosen = [window[i * choice.stride] for i in range(3)]
                 smalls = [entry[1].astype(np.float32) for entry in chosen]
-                steps = [float(np.abs(a - b).mean()) for a, b in zip(smalls, smalls[1:], strict=False)]
+                steps = [
+                    float(np.abs(a - b).mean()) for a, b in zip(smalls, smalls[1:], strict=False)
+                ]
                 across = float(np.abs(smalls[0] - smalls[2]).mean())
                 if max(steps) <= choice.most and across >= choice.least:
                     next_first = first + choice.every
@@ -91,7 +93,9 @@ def extract(
             for first, pictures in find_triplets(path, choice):
                 name = f"{video:05d}/{first:06d}"
                 try:
-                    _write(root / "sequences" / name, pictures, choice, generator(seed, video, first))
+                    _write(
+                        root / "sequences" / name, pictures, choice, generator(seed, video, first)
+                    )
                 except OSError as error:
                     raise TrainingError(f"cannot write triplets to {root}: {error}") from error
                 names.append(name)
