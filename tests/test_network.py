@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vsifrnet.network import CONFIGS, IFRNet, warp
+from vsifrnet.network import CONFIGS, IFRNet
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -103,7 +103,7 @@ class _ResBlock(nn.Module):
     def _refine(self, x: Tensor, conv: nn.Module) -> Tensor:
         # The official code assigns into a slice; split and concatenate is equal and can be
         # differentiated and traced.
-        rest, side = x.split(self.split, dim=1)
+        rest, side = torch.split(x, list(self.split), dim=1)
         return torch.cat((rest, conv(side)), dim=1)
 
 

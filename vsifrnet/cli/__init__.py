@@ -49,6 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (CommandError, ValueError, OSError) as error:
-        print(f"vsifrnet {arguments.command}: {error}", file=sys.stderr)
+        sys.stderr.write(f"vsifrnet {arguments.command}: {error}\n")
         return 1
     return code

@@ -1,0 +1,168 @@
+"""The filter's arguments: what is accepted, and what they come to. Raises ValueError."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import vapoursynth as vs
+
+from vsifrnet.interpolator import HALVINGS
+from vsifrnet.timecodes import Timecodes, frame_times
+from vsifrnet.timeline import TimedTimeline, Timeline
+
+__all__ = [
+    "DUP_MODES",
+    "MATRICES",
+    "SC_MODES",
+    "check_bool",
+    "check_choice",
+    "check_clip",
+    "check_halving",
+    "check_int",
+    "check_unit",
+    "default_matrix",
+    "timeline",
+]
+
+SC_MODES = ("hold", "nearest", "blend")
+DUP_MODES = ("keep", "bridge")
+
+MATRICES = {
+    "709": vs.MATRIX_BT709,
+    "fcc": vs.MATRIX_FCC,
+    "470bg": vs.MATRIX_BT470_BG,
+    "170m": vs.MATRIX_ST170_M,
+    "240m": vs.MATRIX_ST240_M,
+    "ycgco": vs.MATRIX_YCGCO,
+    "2020ncl": vs.MATRIX_BT2020_NCL,
+    "2020cl": vs.MATRIX_BT2020_CL,
+    "chromancl": vs.MATRIX_CHROMATICITY_DERIVED_NCL,
+    "chromacl": vs.MATRIX_CHROMATICITY_DERIVED_CL,
+    "ictcp": vs.MATRIX_ICTCP,
+}
+"""Matrices of YUV by their names in ``core.resize``."""
+
+MAX_FRAMES = 2**31 - 1
+
+
+def check_clip(clip: vs.VideoNode) -> None:
+    """Refuse what is not a clip of constant, supported format with two frames."""
+    if not isinstance(clip, vs.VideoNode):
+        raise ValueError(f"clip={clip!r}: accepted is a VideoNode")
+    form = clip.format
+    if form is None or form.color_family == vs.UNDEFINED or not (clip.width and clip.height):
+        raise ValueError("clip of variable format or size: accepted is a constant one")
+    if form.sample_type == vs.INTEGER:
+        fits = 8 <= form.bits_per_sample <= 16
+    else:
+        fits = form.bits_per_sample in (16, 32)
+    if not fits or max(form.subsampling_w, form.subsampling_h) > 2:
+        raise ValueError(
+            f"clip of format {form.name}: accepted are GRAY, YUV and RGB of 8 to 16 bit integer, "
+            "half or single float, with chroma subsampled by at most 4"
+        )
+    if clip.num_frames < 2:
+        raise ValueError(f"clip of {clip.num_frames} frame: accepted is one of at least 2")
+
+
+def timeline(
+    clip: vs.VideoNode,
+    multi: int | Fraction,
+    fps_num: int | None,
+    fps_den: int | None,
+    timecodes: Timecodes | None,
+) -> Timeline | TimedTimeline:
+    """The timeline that the arguments about the rate ask for."""
+    if isinstance(multi, bool) or not isinstance(multi, int | Fraction) or multi <= 0:
+        raise ValueError(f"multi={multi!r}: accepted is an int or a Fraction above 0")
+    target = _target(fps_num, fps_den)
+    result: Timeline | TimedTimeline
+    if target is None:
+        if timecodes is not None:
+            raise ValueError("timecodes: accepted only together with fps_num")
+        result = Timeline(clip.num_frames, Fraction(multi))
+    elif multi != 2:
+        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
+    elif timecodes is not None:
+        with clip.get_frame(clip.num_frames - 1) as last:
+            num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
+        duration = Fraction(num, den) if num and den else None
+        result = TimedTimeline(frame_times(timecodes, clip.num_frames, duration), target)
+    elif clip.fps:
+        result = Timeline(clip.num_frames, target / Fraction(clip.fps))
+    else:
+        raise ValueError(
+            f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); accepted "
+            "for such a clip is fps_num with timecodes, or multi, which keeps the frames' durations"
+        )
+    if not 1 <= result.length <= MAX_FRAMES:
+        raise ValueError(
+            f"multi={multi}, fps_num={fps_num}, fps_den={fps_den}: makes {result.length} frames of "
+            f"{clip.num_frames}, accepted is a rate that makes 1 to {MAX_FRAMES}"
+        )
+    return result
+
+
+def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
+    if fps_num is None:
+        if fps_den is not None:
+            raise ValueError(f"fps_den={fps_den!r}: accepted only together with fps_num")
+        return None
+    fps_den = 1 if fps_den is None else fps_den
+    check_int("fps_num", fps_num, 1)
+    check_int("fps_den", fps_den, 1)
+    return Fraction(fps_num, fps_den)
+
+
+def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, model: str) -> None:
+    """Refuse what a model that ignores t cannot do."""
+    if dup_mode == "bridge":
+        asked = "dup_mode='bridge'"
+    elif timeline.grid not in (1, *HALVINGS):
+        asked = f"multi={timeline.multi}" if isinstance(timeline, Timeline) else "timecodes"
+    else:
+        return
+    raise ValueError(
+        f"{asked}: model {model} ignores the time t and only ever makes the middle of two frames; "
+        f"accepted with it is multi of {', '.join(map(str, HALVINGS))}; others are for models "
+        "that honour t, as the one in the package does"
+    )
+
+
+def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Refuse what is not an int from ``low`` to ``high``."""
+    fits = isinstance(value, int) and not isinstance(value, bool)
+    if not fits or value < low or (high is not None and value > high):  # type: ignore[operator]
+        accepted = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}={value!r}: accepted is an int {accepted}")
+
+
+def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
+    """Refuse a value that is not one of ``accepted``."""
+    if isinstance(value, bool) or value not in accepted:
+        listed = ", ".join(repr(choice) for choice in accepted)
+        raise ValueError(f"{name}={value!r}: accepted are {listed}")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Refuse what is not True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value!r}: accepted are True and False")
+
+
+def check_unit(name: str, value: object) -> None:
+    """Refuse what is not a number in (0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
+
+
+def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
+    """The matrix of frames that carry none, as a number of ITU-T H.273."""
+    if matrix is None:
+        return int(vs.MATRIX_BT709 if clip.height > 576 else vs.MATRIX_ST170_M)
+    if isinstance(matrix, str) and matrix in MATRICES:
+        return int(MATRICES[matrix])
+    if isinstance(matrix, int) and not isinstance(matrix, bool) and matrix in MATRICES.values():
+        return int(matrix)
+    names = ", ".join(f"{name!r} ({int(number)})" for name, number in MATRICES.items())
+    raise ValueError(f"matrix={matrix!r}: accepted are {names}")

@@ -1,0 +1,128 @@
+"""Where and how precisely the network runs: device, precision, and the lanes that run it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["PRECISIONS", "Backend", "Lane", "describe", "explain", "resolve"]
+
+log = logging.getLogger("vsifrnet")
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A resolved choice of device and precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+    num_streams: int
+    """Pairs of frames in flight at once."""
+
+    def __str__(self) -> str:
+        name = next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+        return f"{describe(self.device)}, {name}, num_streams={self.num_streams}"
+
+
+def resolve(
+    device: str | int | torch.device | None = None,
+    precision: str = "auto",
+    num_streams: int | None = None,
+) -> Backend:
+    """Turn the arguments of the filter into a backend.
+
+    Args:
+        device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
+        precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU that multiplies
+            it in hardware, else fp32.
+        num_streams: at least 1; None is 2 on CUDA and 1 on the CPU, where one pair already
+            takes every core.
+
+    Raises:
+        ValueError: a value that is not accepted, or a device that is not there.
+    """
+    chosen = _resolve_device(device)
+    if precision == "auto":
+        dtype = _fastest(chosen)
+    elif precision in PRECISIONS:
+        dtype = PRECISIONS[precision]
+    else:
+        accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
+        raise ValueError(f"precision={precision!r}: accepted are {accepted}")
+    if chosen.type == "cpu" and dtype != torch.float32 and dtype != _fastest(chosen):
+        log.warning("ifrnet: precision=%r is emulated on this CPU and slow", precision)
+    if num_streams is None:
+        num_streams = 2 if chosen.type == "cuda" else 1
+    elif isinstance(num_streams, bool) or not isinstance(num_streams, int) or num_streams < 1:
+        raise ValueError(f"num_streams={num_streams!r}: accepted is an int of at least 1")
+    return Backend(device=chosen, dtype=dtype, num_streams=num_streams)
+
+
+def describe(device: torch.device) -> str:
+    """The device as a person knows it."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
+def _resolve_device(device: str | int | torch.device | None) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device is None:
+        return torch.device("cuda", torch.cuda.current_device()) if count else torch.device("cpu")
+    accepted = "accepted are None, 'cpu', 'cuda', 'cuda:<index>' or an index"
+    try:
+        if isinstance(device, bool):
+            raise TypeError
+        chosen = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device={device!r}: {accepted}") from None
+    if chosen.type == "cpu":
+        return torch.device("cpu")
+    if chosen.type != "cuda":
+        raise ValueError(f"device={device!r}: {accepted}")
+    index = chosen.index or 0
+    if index >= count:
+        found = f"{count} CUDA device(s)" if count else "no CUDA device"
+        raise ValueError(f"device={device!r}: PyTorch finds {found} here")
+    return torch.device("cuda", index)
+
+
+def _fastest(device: torch.device) -> torch.dtype:
+    """The lowest precision that the hardware multiplies natively."""
+    if device.type == "cuda":
+        return torch.float16
+    # Emulated bf16 is ten times slower than float32, so only with the instructions for it.
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+def explain(error: Exception) -> str:
+    """What to tell the user about an error that the network ended in."""
+    text = str(error)
+    # PyTorch has a type for a full GPU, but not for full main memory.
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
+        return f"out of memory; a smaller scale or num_streams needs less ({text})"
+    return text
+
+
+class Lane:
+    """One thread that runs the network for one pair at a time.
+
+    Work always runs on the lane's own thread, whichever of VapourSynth's asks for it: PyTorch
+    keeps a team of OpenMP threads for every thread that it was ever called from. The asking
+    thread waits without holding the GIL.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    def run[**P, R](self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """``work(*args, **kwargs)`` on the lane's thread; waits for its result."""
+        return self._executor.submit(work, *args, **kwargs).result()
