@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vsifrnet.training.errors import DataError
 from vsifrnet.training.sample import Field, Sample
@@ -90,7 +93,10 @@ def reverse_time(sample: Sample) -> Sample:
     return Sample(img0=sample.img1, imgt=sample.imgt, img1=sample.img0, t=1 - sample.t, flow=flow)
 
 
-def _each(sample: Sample, on_pictures, on_flow) -> Sample:  # type: ignore[no-untyped-def]
+Change = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def _each(sample: Sample, on_pictures: Change, on_flow: Change) -> Sample:
     return replace(
         sample,
         img0=on_pictures(sample.img0),
@@ -104,6 +110,6 @@ def _signs(x: int, y: int) -> Field:
     return np.array([x, y, x, y], dtype=np.float32)
 
 
-def _twice(array):  # type: ignore[no-untyped-def]
+def _twice(array: NDArray[Any]) -> NDArray[Any]:
     height, width = array.shape[:2]
     return cv2.resize(array, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import cast
 
 import av
 import cv2
@@ -29,8 +30,8 @@ def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Pictu
     noise = rng.standard_normal((height, width, channels), dtype=np.float32)
     if rng.random() < 0.4:
         # Grain that spans pixels; the blur takes away deviation, which is put back.
-        noise = cv2.GaussianBlur(noise, (0, 0), 0.8).reshape(height, width, channels)
-        noise *= 1 / noise.std()
+        soft = cv2.GaussianBlur(noise, (0, 0), 0.8).reshape(height, width, channels)
+        noise = (soft / soft.std()).astype(np.float32)
     noisy = picture + np.float32(sigma) * noise
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
@@ -38,7 +39,7 @@ def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Pictu
 def jpeg(picture: Picture, quality: int) -> Picture:
     """The picture, JPEG-compressed at ``quality`` (0 to 100) and read back."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.uint8)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list[Picture]:
@@ -47,7 +48,7 @@ def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list
     ``quality`` is in the terms of ``CODECS``. One thread, so that the result is the same anywhere.
     """
     height, width, _ = pictures[0].shape
-    encoder = av.CodecContext.create(codec, "w")
+    encoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
     encoder.width, encoder.height = width, height
     encoder.pix_fmt = "yuv420p"
     encoder.time_base = Fraction(1, 25)
@@ -61,7 +62,7 @@ def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list
         encoder.options |= {"deadline": "realtime", "b": "20M"}
     else:
         encoder.options = {"crf": str(quality), "preset": "veryfast", "tune": "zerolatency"}
-    decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.thread_count = 1
 
     frames = []
@@ -73,4 +74,4 @@ def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list
     for packet in encoder.encode(None):
         frames += decoder.decode(packet)
     frames += decoder.decode(None)
-    return [frame.to_ndarray(format="rgb24") for frame in frames]
+    return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames]

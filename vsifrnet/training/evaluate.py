@@ -49,14 +49,20 @@ class Triplet:
     others: dict[str, Tensor]
 
 
-def triplets(path: Path, count: int, *, first: int = 0) -> Iterator[Triplet]:
-    """Up to ``count`` triplets, evenly over the clip from frame ``first`` on."""
+def triplets(
+    path: Path, count: int, *, first: int = 0, classical: bool = True
+) -> Iterator[Triplet]:
+    """Up to ``count`` triplets, evenly over the clip from frame ``first`` on.
+
+    ``classical`` has mvtools and SVP make the frames too.
+    """
     clip = vs.core.bs.VideoSource(str(path), cachemode=0)
     height, width = clip.height // 2 * 2, clip.width // 2 * 2
     clip = clip.std.CropAbs(width=width, height=height).std.AssumeFPS(fpsnum=25, fpsden=1)
     dropped = clip[::2]
     whole = _rgb(clip)
-    classical = {"mvtools": _rgb(_mvtools(dropped)), "svp": _rgb(_svp(dropped))}
+    methods = {"mvtools": _mvtools, "svp": _svp} if classical else {}
+    doubled = {name: _rgb(method(dropped)) for name, method in methods.items()}
     last = clip.num_frames - 2
     odd = range(first + 1 - first % 2, last + 1, 2)
     for number in sorted({odd[i] for i in np.linspace(0, len(odd) - 1, count).round().astype(int)}):
@@ -64,7 +70,7 @@ def triplets(path: Path, count: int, *, first: int = 0) -> Iterator[Triplet]:
         difference = float((img0 - img1).abs().mean())
         if difference == 0.0 or difference > CUT:
             continue
-        others = {name: _tensor(made, number) for name, made in classical.items()}
+        others = {name: _tensor(made, number) for name, made in doubled.items()}
         others["blend"] = _eight_bit((img0 + img1) / 2)
         yield Triplet(number=number, img0=img0, imgt=imgt, img1=img1, others=others)
 
@@ -191,6 +197,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, help="training set; its held-out part is used")
     parser.add_argument("--samples", type=int, default=24, help="synthetic samples of each kind")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="no mvtools, no SVP, no SSIM")
     parser.add_argument("--frames-csv", type=Path, help="write the numbers of every frame here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -200,14 +207,17 @@ def main() -> None:
     }
     rows: list[dict[str, str | float]] = []
     for path in arguments.clips:
-        for triplet in triplets(path, arguments.count, first=arguments.first):
+        for triplet in triplets(
+            path, arguments.count, first=arguments.first, classical=not arguments.quick
+        ):
             made = dict(triplet.others)
             for name, network in networks.items():
                 made[name] = interpolate(network, triplet.img0, triplet.img1)
             for name, picture in made.items():
                 row: dict[str, str | float] = {"set": path.stem, "method": name}
                 row |= {"frame": triplet.number, "psnr": float(psnr(picture, triplet.imgt))}
-                row["ssim"] = ssim(picture, triplet.imgt)
+                if not arguments.quick:
+                    row["ssim"] = ssim(picture, triplet.imgt)
                 if name in networks:
                     again = interpolate(networks[name], triplet.img0, triplet.img0)
                     row["equal"] = float(psnr(again, triplet.img0))

@@ -13,6 +13,7 @@ is topmost at x: p = M_t^-1(x), flow t -> 0 is M_0(p) - x, flow t -> 1 is M_1(p)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,8 +47,9 @@ class Bend:
     """Amplitudes at t = 1."""
 
     @cached_property
-    def _turn(self) -> tuple[np.float32, np.float32]:
-        return np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+    def _turn(self) -> NDArray[np.float64]:
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        return np.array([[c, s, 0.0], [-s, c, 0.0]])
 
     def _wave(self, axis: int, t: float, along: Array) -> Array:
         out = np.zeros_like(along)
@@ -60,19 +62,17 @@ class Bend:
 
     def forward(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
         """Plane points to where the waves carry them."""
-        c, s = self._turn
-        u, v = c * x + s * y, c * y - s * x
+        u, v = _apply(self._turn, x, y)
         u = u + self._wave(0, t, v)
         v = v + self._wave(1, t, u)
-        return c * u - s * v, c * v + s * u
+        return _apply(invert(self._turn), u, v)
 
     def inverse(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
         """The inverse of ``forward``."""
-        c, s = self._turn
-        u, v = c * x + s * y, c * y - s * x
+        u, v = _apply(self._turn, x, y)
         v = v - self._wave(1, t, u)
         u = u - self._wave(0, t, v)
-        return c * u - s * v, c * v + s * u
+        return _apply(invert(self._turn), u, v)
 
 
 @dataclass(frozen=True, kw_only=True)

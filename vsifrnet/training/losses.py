@@ -138,7 +138,8 @@ class OfficialLoss(nn.Module):
         wanted = network.encoder((batch.imgt - pair.mean).to(network.dtype))
         geo = [geometry(a.float(), b.float()) for a, b in zip(made.features, wanted, strict=False)]
         dis = batch.flow.new_zeros(())
-        for flows, label in zip((made.flows0, made.flows1), batch.flow.split(2, 1), strict=True):
+        labels = (batch.flow[:, :2], batch.flow[:, 2:])
+        for flows, label in zip((made.flows0, made.flows1), labels, strict=True):
             weight = robust_weight(flows[0], label)
             for level, flow in enumerate(flows[1:], start=1):
                 full_size = 2.0**level * resize(flow, 2.0**level)
@@ -161,7 +162,7 @@ class SyntheticLoss(nn.Module):
     def forward(self, network: IFRNet, batch: Batch) -> dict[str, Tensor]:
         """The weighted terms by name, each a scalar; what is minimised is their sum."""
         made = network.decode(network.encode(batch.img0, batch.img1), batch.t)
-        target0, target1 = batch.flow.split(2, dim=1)
+        target0, target1 = batch.flow[:, :2], batch.flow[:, 2:]
         flow = flow_error(made.flows0, target0, batch.flow_known)
         flow = flow + flow_error(made.flows1, target1, batch.flow_known)
         terms = {

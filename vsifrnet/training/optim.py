@@ -26,7 +26,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     The singular values of what comes out lie between about 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315  # as published: steepest at zero
-    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if tall := x.shape[1] > x.shape[2]:
         x = x.mT
     for _ in range(steps):
@@ -58,7 +58,7 @@ class Muon(Optimizer):
         self.dtype = dtype
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One step along the gradients that the parameters hold; ``closure`` is not supported."""
         if closure is not None:
             raise ValueError("Muon.step takes no closure")
@@ -89,7 +89,8 @@ def make_optimizers(
 ) -> list[Optimizer]:
     """The optimisers of a network; learning rates are set by :func:`set_learning_rate`.
 
-    ``dtype`` is Muon's for its iteration. With ``muon`` biases and PReLU slopes are AdamW's, at 0.4 times the learning rate.
+    ``dtype`` is Muon's for its iteration. With ``muon`` biases and PReLU slopes are AdamW's, at
+    0.4 times the learning rate.
     """
     if kind == "adamw":
         return [AdamW(network.parameters(), lr=0.0, weight_decay=weight_decay)]

@@ -10,7 +10,8 @@ __all__ = ["has_bfloat16"]
 def has_bfloat16(device: torch.device) -> bool:
     """True where ``device`` multiplies bfloat16 itself."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported()
+        avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
+        return bool(avx512 or amx)
     return False

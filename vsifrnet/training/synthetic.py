@@ -21,6 +21,7 @@ from vsifrnet.training.layers import Bend, Layer, Motion, render
 from vsifrnet.training.sample import Field, Picture, Sample, generator
 
 Distance = Callable[[], float]
+Maker = Callable[[Assets, int, np.random.Generator], tuple[NDArray[np.uint8], float]]
 
 __all__ = ["PACES", "LayeredMotion", "Scene", "draw_scene"]
 
@@ -112,7 +113,7 @@ def draw_scene(
     still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
     camera = _moved(still, distance(), size, rng) if rng.random() < 0.35 else still
     layers = [_background(assets, size, rng, distance, camera)]
-    makers = (_sprite, _sprite, _sprite, _shape, _strokes)
+    makers: tuple[Maker, ...] = (_sprite, _sprite, _sprite, _shape, _strokes)
     if assets.sprites:
         count = int(rng.choice([0, 1, 2, 3, 4, 5], p=[0.12, 0.2, 0.23, 0.2, 0.15, 0.1]))
     else:
@@ -145,7 +146,8 @@ def draw_scene(
 
 def _linear(angle: float, zoom: float, shear: float) -> NDArray[np.float64]:
     c, s = math.cos(angle), math.sin(angle)
-    return zoom * np.array([[c, -s], [s, c]]) @ np.array([[1.0, shear], [0.0, 1.0]])
+    turn, slant = np.array([[c, -s], [s, c]]), np.array([[1.0, shear], [0.0, 1.0]])
+    return np.asarray(zoom * turn @ slant)
 
 
 def _moved(
@@ -159,12 +161,8 @@ def _moved(
     amounts = rng.dirichlet((2.0, 0.7, 0.6, 0.3)) if rng.random() < 0.7 else np.eye(4)[0]
     shift, turn, zoom, shear = amounts * distance
     signs = rng.choice([-1.0, 1.0], size=3)
-    out[:, :2] = (
-        _linear(
-            signs[0] * turn * reach, math.exp(signs[1] * zoom * reach), signs[2] * shear * reach
-        )
-        @ out[:, :2]
-    )
+    angle, growth, slant = signs * (turn, zoom, shear) * reach
+    out[:, :2] = _linear(angle, math.exp(growth), slant) @ out[:, :2]
     out[:, 2] += shift * np.array([math.cos(direction), math.sin(direction)])
     return out
 
@@ -266,7 +264,7 @@ def _gradient(size: int, rng: np.random.Generator) -> Picture:
     ends = rng.integers(0, 256, (2, 3))
     ramp = np.linspace(0, 1, 2 * size)[:, None, None] * np.ones((1, 2 * size, 1))
     picture = (1 - ramp) * ends[0] + ramp * (ends[1] if rng.random() < 0.6 else ends[0])
-    return picture.astype(np.uint8)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:

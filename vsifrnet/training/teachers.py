@@ -49,17 +49,18 @@ class Raft:
 
     def __init__(self, device: torch.device | None = None) -> None:
         try:
-            from torchvision.models.optical_flow import Raft_Large_Weights, raft_large
+            from torchvision.models import (  # type: ignore[import-not-found,unused-ignore]
+                optical_flow,
+            )
         except ImportError as error:
-            raise TrainingError(
-                "the teacher raft needs torchvision: pip install torchvision"
-            ) from error
-        weights = Raft_Large_Weights.DEFAULT
+            message = "the teacher raft needs torchvision: pip install torchvision"
+            raise TrainingError(message) from error
+        weights = optical_flow.Raft_Large_Weights.DEFAULT
         path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
         if not path.is_file():
             raise TrainingError(f"the weights of raft are missing: put {weights.url} at {path}")
         self.device = device or torch.device("cpu")
-        self.network = raft_large()
+        self.network = optical_flow.raft_large()
         self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.network.to(self.device).eval()
 

@@ -6,11 +6,11 @@ import csv
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -60,6 +60,7 @@ class Settings:
     """Steps between rows of the log, and of checks that the loss is finite."""
     save_every: int = 500
     validate_every: int = 1000
+    """Steps between validations; 0 never validates."""
 
 
 class _Objective(nn.Module):
@@ -100,7 +101,7 @@ class Trainer:
     ) -> None:
         self.settings = settings
         self.device = next(network.parameters()).device
-        self.network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last).train()
         self.loss = loss
         self.validate = validate
         self.rank = dist.get_rank() if dist.is_initialized() else 0
@@ -128,6 +129,11 @@ class Trainer:
     def checkpoint(self) -> Path:
         """Where the run's checkpoint lies."""
         return self.settings.out / CHECKPOINT
+
+    @property
+    def weights(self) -> Path:
+        """Where the averaged weights lie."""
+        return self.settings.out / WEIGHTS
 
     def save(self) -> None:
         """Write the checkpoint and the averaged weights."""
@@ -214,7 +220,8 @@ class Trainer:
                 last = self.step == settings.steps
                 if self.rank == 0 and (self.step % settings.save_every == 0 or last):
                     self.save()
-                if self.rank == 0 and (self.step % settings.validate_every == 0 or last):
+                every = settings.validate_every
+                if self.rank == 0 and every and (self.step % every == 0 or last):
                     self._validate(journal)
                     since = time.monotonic()
 
@@ -237,11 +244,11 @@ class Trainer:
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
         with autocast:
             terms: dict[str, Tensor] = objective(batch)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         if self.settings.clip > 0:
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
             if not bool(torch.isfinite(norm)):
-                self._check_finite({name: float(term) for name, term in terms.items()})
+                self._check_finite({name: term.item() for name, term in terms.items()})
                 raise NotFiniteError(self._not_finite("gradient", float(norm)))
         for optimizer in self.optimizers:
             optimizer.step()
@@ -293,7 +300,7 @@ class _Journal:
         _append(self.validation, {"step": step, **values})
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
+def _append(path: Path, row: Mapping[str, float]) -> None:
     new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")

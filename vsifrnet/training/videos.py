@@ -7,9 +7,12 @@ triplets are cut out once. What is on disk can be looked at, weeded, labelled wi
 
 from __future__ import annotations
 
+import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -21,7 +24,7 @@ from vsifrnet.training.datasets import LISTS
 from vsifrnet.training.errors import DataError, TrainingError
 from vsifrnet.training.sample import Picture, generator
 
-__all__ = ["Choice", "extract", "find_triplets"]
+__all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for number, frame in enumerate(container.decode(stream)):
-                picture = frame.to_ndarray(format="rgb24")
+                picture = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 small = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA)
                 window.append((picture, small.astype(np.uint8)))
                 first = number - 2 * choice.stride
@@ -64,9 +67,7 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
                     continue
                 chosen = [window[i * choice.stride] for i in range(3)]
                 smalls = [entry[1].astype(np.float32) for entry in chosen]
-                steps = [
-                    float(np.abs(a - b).mean()) for a, b in zip(smalls, smalls[1:], strict=False)
-                ]
+                steps = [float(np.abs(a - b).mean()) for a, b in pairwise(smalls)]
                 across = float(np.abs(smalls[0] - smalls[2]).mean())
                 if max(steps) <= choice.most and across >= choice.least:
                     next_first = first + choice.every
@@ -107,6 +108,26 @@ def extract(
         )
     (root / LISTS["train"]).write_text("".join(f"{name}\n" for name in names))
     return len(names)
+
+
+def extract_once(paths: list[Path], root: Path, choice: Choice) -> None:
+    """Do what :func:`extract` does unless ``root`` has the same videos' triplets already.
+
+    Under torchrun the first process does it and the others wait.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise DataError(f"there is no video {path}")
+    note = root / "source.txt"
+    wanted = "".join(f"{path.resolve()}\n" for path in paths) + f"{choice}\n"
+    if int(os.environ.get("RANK", "0")) == 0:
+        if note.is_file() and note.read_text() == wanted:
+            return
+        note.unlink(missing_ok=True)
+        extract(paths, root, choice)
+        note.write_text(wanted)
+    while not (note.is_file() and note.read_text() == wanted):
+        time.sleep(1.0)
 
 
 def _write(folder: Path, pictures: list[Picture], choice: Choice, rng: np.random.Generator) -> None:
