@@ -66,21 +66,21 @@ def test_every_method_keeps_the_even_frames_in_place(clip):
 def test_command(clip, tmp_path, capsys):
     common = ("--device", "cpu", "--precision", "fp32", "-q")
     assert (
-        main(["bench", "clips", str(clip), "--frames", "4", "--out", str(tmp_path), *common]) == 0
+        main(["bench", "clips", str(clip), "--frames", "9", "--out", str(tmp_path), *common]) == 0
     )
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["frames", "IFRNet", "blend"]
-    assert row.split()[:2] == ["waves.mkv", "4"]
+    assert row.split()[:2] == ["waves.mkv", "7"]
     ifrnet, blend = float(row.split()[2]), float(row.split()[4])
     assert ifrnet > blend + 3  # 3 pixels a frame, which blending doubles
-    assert len((tmp_path / "frames.csv").read_text().splitlines()) == 1 + 4 * len(
+    assert len((tmp_path / "frames.csv").read_text().splitlines()) == 1 + 7 * len(
         heading.split()[1:]
     )
     strips = sorted(tmp_path.glob("waves.mkv_0*.png"))
-    assert len(strips) == 4
+    assert len(strips) == 5
     with Image.open(strips[0]) as strip:
         assert strip.size == (5 * WIDTH, HEIGHT)
-    assert main(["bench", "clips", str(clip), "--frames", "4", "--json", *common]) == 0
+    assert main(["bench", "clips", str(clip), "--frames", "9", "--json", *common]) == 0
     scores = json.loads(capsys.readouterr().out)
     mine = [score["psnr"] for score in scores if score["method"] == "IFRNet"]
     assert np.mean(mine) == pytest.approx(ifrnet, abs=0.006)

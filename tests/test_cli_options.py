@@ -2,6 +2,7 @@
 
 import inspect
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,22 @@ PATHS = {
 def test_every_argument_of_the_filter_is_described():
     parameters = list(inspect.signature(ifrnet).parameters)
     assert list(ARGUMENTS) == parameters[1:]  # all but the clip, in its order
+
+
+def test_the_readmes_table_says_the_same():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = {}
+    for line in readme.splitlines():
+        names, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
+        if names.startswith("`") and len(cells) == 3:
+            rows |= dict.fromkeys(names.replace("`", "").split(", "), cells)
+    for name, parameter in inspect.signature(ifrnet).parameters.items():
+        if name == "clip":
+            continue
+        type, default, text = rows[name]
+        assert (type, text.replace("`", "")) == ARGUMENTS[name], name
+        if name not in ("fps_num", "fps_den"):  # share a row
+            assert default.replace('"', "'") == repr(parameter.default), name
 
 
 @pytest.mark.parametrize("command", PATHS)
@@ -80,3 +97,12 @@ def test_wrong_usage(wrong, capsys):
     captured = capsys.readouterr()
     assert "error: " in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion(shell, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--print-completion", shell])
+    script = capsys.readouterr().out
+    assert "--sc-threshold" in script
+    assert "snu-film-extreme" in script
