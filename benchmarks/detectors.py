@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Precision and recall of the detectors on clips whose cuts and held frames are known.
 
     python benchmarks/detectors.py cuts --data ../shared
