@@ -1,6 +1,7 @@
 """``vsifrnet video``: what comes out, decoded again, against what went in."""
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -312,13 +313,28 @@ def test_stopped_by_ctrl_c_leaves_nothing(constant, tmp_path):
         cwd=Path(__file__).parent.parent,
     )
     seen = b""
-    while b"5/6000" not in seen and process.poll() is None:
+    while not re.search(rb"\b[1-9]\d*/6000", seen) and process.poll() is None:
         seen += process.stderr.read1(100)
     assert list(tmp_path.iterdir()) == [tmp_path / ".out.part.mkv"]
     process.send_signal(signal.SIGINT)
     message = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert b"Traceback" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_named_and_leaves_nothing(constant, tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "out.mkv"
+    process = subprocess.run(
+        [sys.executable, "-m", "vsifrnet", "video", constant, out, "-q", "--crf", "1"],
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+    )
+    assert process.returncode == 1
+    assert b"File too large" in process.stderr
+    assert b"Traceback" not in process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
