@@ -149,7 +149,24 @@ def test_transparency_is_interpolated(tmp_path):
     assert made.alpha[torch.from_numpy(middle > 24**2)].max() < 0.1
     solid = made.rgb[:, made.alpha > 0.5]
     assert (solid - torch.tensor([230, 120, 40])[:, None] / 255).abs().mean() < 0.05
-    assert image(tmp_path / "0.png", tmp_path / "1.png", "-o", tmp_path / "m.jpg") == 1
+    for name in ("m.jpg", "m.mp4"):
+        assert image(tmp_path / "0.png", tmp_path / "1.png", "-o", tmp_path / name) == 1
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(("size", "stored"), [(SIZE, "yuv420p"), ((33, 47), "yuv444p")])
+def test_mp4(size, stored, tmp_path):
+    for i in (0, 1):
+        pictures.write(Picture(rgb=smooth(i, size)), tmp_path / f"{i}.png")
+    out = tmp_path / "m.mp4"
+    assert image(tmp_path / "0.png", tmp_path / "1.png", "-o", out, "-n", 3, "--fps", 12) == 0
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        assert (stream.pix_fmt, stream.average_rate) == (stored, 12)
+        decoded = list(container.decode(stream))
+    assert len(decoded) == 5
+    last = decoded[-1].reformat(format="rgb24", src_colorspace=1).to_ndarray()
+    assert np.abs(last / 255 - smooth(1, size).permute(1, 2, 0).numpy()).mean() < 0.02
 
 
 def test_weights_that_ignore_time(pair, tmp_path, capsys):

@@ -171,6 +171,8 @@ def _animate(all_pictures: list[Picture], arguments: argparse.Namespace) -> None
     if arguments.output.suffix.lower() == ".mp4":
         from vsifrnet.media.encode import encode_pictures
 
+        if any(picture.alpha is not None for picture in all_pictures):
+            raise CommandError(f"{arguments.output}: MP4 cannot store transparency; WebP can")
         encode_pictures(all_pictures, arguments.output, fps=arguments.fps)
         return
     pictures.animate(all_pictures, arguments.output, fps=arguments.fps, quality=arguments.quality)

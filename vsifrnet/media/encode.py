@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -49,7 +49,7 @@ class Encoder:
         """With the defaults of :data:`CODECS`."""
         options = CODECS.get(self.codec, {}) | dict(self.options)
         if {"qp", "b"} & set(self.options) and "crf" not in self.options:
-            options.pop("crf", None)  # one of the three rules, and crf would
+            options.pop("crf", None)  # or it would win over the rule that was asked for
         if self.codec == "libx265" and "x265-params" not in options:
             # It would write to the terminal itself, between our progress.
             options["x265-params"] = "log-level=error"
@@ -79,13 +79,11 @@ def encode(
         EncodeError: options that the encoder refuses, streams that the container cannot hold,
             or a failure on the way.
     """
-    av.logging.set_level(av.logging.ERROR)
-    with av.logging.Capture() as logs, replacing(path) as partial:
+    with _last_words() as words, replacing(path) as partial:
         try:
             yield from _encode(clip, partial, encoder, start, tick, copies)
         except av.FFmpegError as error:
-            words = [message.strip() for _, _, message in logs[-10:]]
-            raise EncodeError("\n".join([f"{encoder.codec}: {error}", *words])) from error
+            raise EncodeError("\n".join([f"{path}: {error}", *words()])) from error
 
 
 def encode_pictures(pictures: Sequence[Picture], path: Path, *, fps: Fraction) -> None:
@@ -103,6 +101,18 @@ def encode_pictures(pictures: Sequence[Picture], path: Path, *, fps: Fraction) -
     colour = {"_Primaries": vs.PRIMARIES_BT709, "_Transfer": vs.TRANSFER_BT709}
     for _ in encode(clip.std.SetFrameProps(**colour), path, encoder=Encoder()):
         pass
+
+
+@contextmanager
+def _last_words() -> Iterator[Callable[[], list[str]]]:
+    """What FFmpeg has to say of errors meanwhile."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logs:
+            yield lambda: [message.strip() for _, _, message in logs[-10:]]
+    finally:
+        av.logging.set_level(level)
 
 
 def _encode(
