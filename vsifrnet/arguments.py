@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
 
 import vapoursynth as vs
 
-from vsifrnet.timeline import Timeline
+from vsifrnet.interpolator import HALVINGS
+from vsifrnet.timecodes import Timecodes, frame_times
+from vsifrnet.timeline import TimedTimeline, Timeline
 
 __all__ = [
+    "DUP_MODES",
     "MATRICES",
     "SC_MODES",
     "check_bool",
     "check_choice",
     "check_clip",
-    "check_length",
+    "check_halving",
+    "check_int",
+    "check_positive",
     "check_unit",
     "default_matrix",
-    "rate",
+    "timeline",
 ]
 
 SC_MODES = ("hold", "nearest", "blend")
+DUP_MODES = ("keep", "bridge")
 
 MATRICES = {
     "709": vs.MATRIX_BT709,
@@ -60,37 +67,72 @@ def check_clip(clip: vs.VideoNode) -> None:
         raise ValueError(f"clip of {clip.num_frames} frame: accepted is one of at least 2")
 
 
-def rate(
-    clip: vs.VideoNode, multi: int | Fraction, fps_num: int | None, fps_den: int | None
-) -> Fraction:
-    """Output frames per source frame."""
+def timeline(
+    clip: vs.VideoNode,
+    multi: int | Fraction,
+    fps_num: int | None,
+    fps_den: int | None,
+    timecodes: Timecodes | None,
+) -> Timeline | TimedTimeline:
+    """The timeline that the arguments about the rate ask for."""
     if isinstance(multi, bool) or not isinstance(multi, int | Fraction) or multi <= 0:
         raise ValueError(f"multi={multi!r}: accepted is an int or a Fraction above 0")
+    target = _target(fps_num, fps_den)
+    result: Timeline | TimedTimeline
+    if target is None:
+        if timecodes is not None:
+            raise ValueError("timecodes: accepted only together with fps_num")
+        result = Timeline(clip.num_frames, Fraction(multi))
+    elif multi != 2:
+        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
+    elif timecodes is not None:
+        with clip.get_frame(clip.num_frames - 1) as last:
+            num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
+        duration = Fraction(num, den) if num and den else None
+        result = TimedTimeline(frame_times(timecodes, clip.num_frames, duration), target)
+    elif clip.fps:
+        result = Timeline(clip.num_frames, target / Fraction(clip.fps))
+    else:
+        raise ValueError(
+            f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); accepted "
+            "for such a clip is fps_num with timecodes, or multi, which keeps the frames' durations"
+        )
+    if not 1 <= result.length <= MAX_FRAMES:
+        raise ValueError(
+            f"multi={multi}, fps_num={fps_num}, fps_den={fps_den}: makes {result.length} frames of "
+            f"{clip.num_frames}, accepted is a rate that makes 1 to {MAX_FRAMES}"
+        )
+    return result
+
+
+def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     if fps_num is None:
         if fps_den is not None:
             raise ValueError(f"fps_den={fps_den!r}: accepted only together with fps_num")
-        return Fraction(multi)
+        return None
     fps_den = 1 if fps_den is None else fps_den
-    for name, value in (("fps_num", fps_num), ("fps_den", fps_den)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: accepted is an int of at least 1")
-    if multi != 2:
-        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
-    if not clip.fps:
-        raise ValueError(
-            f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); accepted "
-            "for such a clip is multi, which keeps the frames' own durations"
-        )
-    return Fraction(fps_num, fps_den) / Fraction(clip.fps)
+    check_int("fps_num", fps_num, 1)
+    check_int("fps_den", fps_den, 1)
+    return Fraction(fps_num, fps_den)
 
 
-def check_length(timeline: Timeline) -> None:
-    """Refuse a rate that leaves no frame or makes more than VapourSynth counts."""
-    if not 1 <= timeline.length <= MAX_FRAMES:
-        raise ValueError(
-            f"multi={timeline.multi}: makes {timeline.length} frames of {timeline.frames}, "
-            f"accepted is a rate that makes 1 to {MAX_FRAMES}"
-        )
+def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, reason: str) -> None:
+    """Refuse what a model that ignores t cannot do, for ``reason``."""
+    if dup_mode == "bridge":
+        asked = "dup_mode='bridge'"
+    elif timeline.grid not in (1, *HALVINGS):
+        asked = f"multi={timeline.multi}" if isinstance(timeline, Timeline) else "timecodes"
+    else:
+        return
+    raise ValueError(f"{asked}: {reason}")
+
+
+def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Refuse what is not an int from ``low`` to ``high``."""
+    fits = isinstance(value, int) and not isinstance(value, bool)
+    if not fits or value < low or (high is not None and value > high):  # type: ignore[operator]
+        accepted = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}={value!r}: accepted is an int {accepted}")
 
 
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
@@ -110,6 +152,13 @@ def check_unit(name: str, value: object) -> None:
     """Refuse what is not a number in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is not a finite number of at least 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < inf:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r}: accepted is a number of at least 0")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:

@@ -1,14 +1,13 @@
 """The filter: validate, plan, wire nodes.
 
-The graph, from source to output (``->`` is a request, Python runs in the four nodes marked *)::
+The graph, from source to output; Python runs once a frame in the nodes marked *::
 
-    source time                                   output time
-    -----------                                   -----------
-    clip -> detectors (core functions) -> plan*   retimed by SelectEvery (no copies)
-    clip -> RGBS (zimg) -> first, next            -> made* (one a lane: runs the network)
-    clip -> left, right                           -> -> zimg back -> props of the left frame
-                                                  pick*: source frame, or one of the made
-                                                  timed*: durations and times
+    source time                                retimed by SelectEvery (copies nothing)
+    clip -> detectors -> facts* -> plan*       -> moments
+    clip -> RGBS (zimg) -> first*, next*       -> pair -> made* (the network, one for each lane)
+    clip                                       -> left, right
+                                               pick*: left, right, or made -> zimg -> left's props
+                                               timed*: durations and times
 
 VapourSynth runs a ModifyFrame's callback for one frame at a time, so the number of ``made`` nodes
 is the number of pairs in flight. No callback asks for frames itself; each gets what its node
@@ -27,11 +26,12 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, frames, weights
+from vsifrnet import arguments, backend, frames, held, scenes, weights
 from vsifrnet.frames import Colour
-from vsifrnet.gaps import Gap, Kind, plan
-from vsifrnet.interpolator import SCALES, Interpolator, halving_reaches, prepare
-from vsifrnet.timeline import Timeline
+from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
+from vsifrnet.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.timecodes import Timecodes
+from vsifrnet.timeline import TimedTimeline, Timeline
 
 __all__ = ["ifrnet"]
 
@@ -51,8 +51,12 @@ def ifrnet(
     scale: float = 1.0,
     ensemble: bool = False,
     sc: bool = True,
-    sc_threshold: float = 0.1,
+    sc_threshold: float = scenes.DEFAULT_THRESHOLD,
     sc_mode: str = "hold",
+    dup_mode: str = "keep",
+    dup_max: int = 3,
+    dup_threshold: float = held.DEFAULT_THRESHOLD,
+    timecodes: Timecodes | None = None,
     matrix: int | str | None = None,
     device: str | int | torch.device | None = None,
     precision: str = "auto",
@@ -79,6 +83,15 @@ def ifrnet(
         sc: make no frames across scene changes.
         sc_threshold: how much must change for a scene change, above 0 and up to 1.
         sc_mode: what is shown there: "hold" (the left frame), "nearest", or "blend".
+        dup_mode: what becomes of a drawing that is held for several frames: "keep" shows it for
+            as long and makes frames in the last gap only, "bridge" moves from its first frame to
+            the next drawing's in even steps.
+        dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; longer
+            ones are a picture that stands still.
+        dup_threshold: with "bridge", the change, in 8-bit steps within 32x32 pixels, from which on
+            a frame shows another drawing; above 0.
+        timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
+            timecode file (v1, v2) or one time in seconds a frame. Needs ``fps_num``.
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
             None is 709 above 576 lines and 170m up to there.
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
@@ -91,41 +104,48 @@ def ifrnet(
     """
     try:
         arguments.check_clip(clip)
-        timeline = Timeline(clip.num_frames, arguments.rate(clip, multi, fps_num, fps_den))
-        arguments.check_length(timeline)
+        timeline = arguments.timeline(clip, multi, fps_num, fps_den, timecodes)
         arguments.check_choice("scale", scale, SCALES)
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
         arguments.check_unit("sc_threshold", sc_threshold)
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
+        arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
+        arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
+        arguments.check_positive("dup_threshold", dup_threshold)
         matrix = arguments.default_matrix(clip, matrix)
         engine = backend.resolve(device, precision, num_streams)
         loaded = weights.load(model, auto_download=auto_download)
-        if loaded.t_blind and not halving_reaches(timeline.multi):
-            raise ValueError(
-                f"multi={timeline.multi}: {loaded.name} ignores the time t and only makes the "
-                "middle of two frames; accepted with it are 2, 4, 8 and 16"
-            )
+        if loaded.t_blind:
+            arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
     except ValueError as error:
         raise vs.Error(f"ifrnet: {error}") from error
 
-    log.info("ifrnet: multi=%s, model %s, %s", timeline.multi, loaded.name, engine)
+    log.info("ifrnet: model %s on %s", loaded.name, engine)
     network = prepare(loaded, engine)
     interpolators = [
         Interpolator(network, t_blind=loaded.t_blind, scale=scale, ensemble=ensemble)
         for _ in range(engine.num_streams)
     ]
-    gaps = plan(clip, sc_threshold=sc_threshold if sc else None)
-    return _wire(clip, timeline, gaps, interpolators, matrix, sc_mode)
+    if dup_mode == "keep":
+        dup_max = 0
+    gaps = plan(
+        clip,
+        sc_threshold=sc_threshold if sc else None,
+        dup_threshold=dup_threshold,
+        dup_max=dup_max,
+    )
+    return _wire(clip, timeline, gaps, interpolators, matrix, sc_mode, dup_max)
 
 
 def _wire(
     clip: vs.VideoNode,
-    timeline: Timeline,
+    timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
     interpolators: list[Interpolator],
     matrix: int,
     sc_mode: str,
+    dup_max: int,
 ) -> vs.VideoNode:
     """Build the graph that the module's docstring draws."""
     cycle, offsets = timeline.lefts()
@@ -134,12 +154,17 @@ def _wire(
         node = node.std.SelectEvery(cycle, offsets, modify_duration=False)
         return _uncached(node[: timeline.length])
 
-    sources = [retime(_shift(clip, k)) for k in range(timeline.reach)]
+    sources = [retime(shift(clip, k)) for k in range(timeline.reach)]
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
-    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=RGB_CACHE + 2 * len(interpolators))
-    pair = [retime(rgb), retime(_shift(rgb, 1)), moments]
+    kept = RGB_CACHE + 2 * len(interpolators) + dup_max
+    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
+    firsts = [shift(rgb, -k) for k in range(max(dup_max, 1))]
+    nexts = [shift(rgb, k) for k in range(1, max(dup_max, 1) + 1)]
+    first = rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts)
+    following = rgb.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts)
+    pair = [retime(_uncached(first)), retime(_uncached(following)), moments]
     makers = [
         _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, interpolator)))
         for interpolator in interpolators
@@ -152,11 +177,30 @@ def _wire(
         clip_src=sources[:2],
     )
     timed = _uncached(picked)
-    if clip.fps:
+    if fps := timeline.fps(clip.fps):
         # For the clip's frame rate only; _Time writes the frames' durations.
-        fps = clip.fps * timeline.multi
         timed = picked.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
     return timed.std.ModifyFrame([picked, *sources], _Time(timeline, clip))
+
+
+class _First:
+    """FrameEval: frame k is the first picture of gap k's pair."""
+
+    def __init__(self, shifted: list[vs.VideoNode]) -> None:
+        self._shifted = shifted  # by 0, -1, ...
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        return self._shifted[n - Gap.read(f.props).first]
+
+
+class _Next:
+    """FrameEval: frame k is the second picture of gap k's pair."""
+
+    def __init__(self, shifted: list[vs.VideoNode]) -> None:
+        self._shifted = shifted  # by 1, 2, ...
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        return self._shifted[Gap.read(f.props).next - n - 1]
 
 
 class _Pick:
@@ -164,7 +208,7 @@ class _Pick:
 
     def __init__(
         self,
-        timeline: Timeline,
+        timeline: Timeline | TimedTimeline,
         sources: list[vs.VideoNode],
         makers: list[vs.VideoNode],
         blender: vs.VideoNode,
@@ -179,6 +223,7 @@ class _Pick:
         self._sc_mode = sc_mode
         # The way back to the source's format, for each maker and each colour that occurs.
         self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
+        self._said: set[str] = set()
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoNode:
         moment, left = f
@@ -200,16 +245,23 @@ class _Pick:
         colour = Colour.of(left.props)
         if (rgb, colour) not in self._finished:
             if form.color_family == vs.YUV and colour.matrix is None:
-                log.warning("ifrnet: frames without _Matrix, taken as %d", self._matrix)
+                self._say("frames without _Matrix are taken as matrix=%d", self._matrix)
+            if left.props.get("_FieldBased", 0):
+                self._say("frames are marked as interlaced, and treated as progressive")
             node = frames.from_rgb(rgb, form, colour, self._matrix)
             self._finished[rgb, colour] = _uncached(node.std.CopyFrameProps(self._left))
         return self._finished[rgb, colour]
+
+    def _say(self, message: str, *values: object) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            log.warning(f"ifrnet: {message}", *values)
 
 
 class _Make:
     """ModifyFrame: the frame between two, by the network."""
 
-    def __init__(self, timeline: Timeline, interpolator: Interpolator) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline, interpolator: Interpolator) -> None:
         self._timeline = timeline
         self._interpolator = interpolator
         self._lane = backend.Lane("ifrnet")
@@ -233,7 +285,7 @@ class _Make:
 class _Blend:
     """ModifyFrame: two frames mixed by their distance in time."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline) -> None:
         self._timeline = timeline
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
@@ -246,7 +298,7 @@ class _Blend:
 class _Time:
     """ModifyFrame: when and for how long an output frame is shown, from the source's own times."""
 
-    def __init__(self, timeline: Timeline, clip: vs.VideoNode) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline, clip: vs.VideoNode) -> None:
         self._timeline = timeline
         self._default = 1 / clip.fps if clip.fps else None
         self._rgb = clip.format.color_family == vs.RGB
@@ -261,13 +313,9 @@ class _Time:
         if position.phase and "_SceneChangePrev" in props:
             props["_SceneChangePrev"] = 0  # that cut is before the left frame, not before this one
         durations = [self._duration(source.props) for source in sources]
-        overlaps = self._timeline.overlaps(n)
-        shown = [durations[k - position.left] or Fraction(0) for k, _ in overlaps]
-        if all(shown):
-            total = sum(
-                (share * d for (_, share), d in zip(overlaps, shown, strict=True)), Fraction(0)
-            )
-            props["_DurationNum"], props["_DurationDen"] = total.as_integer_ratio()
+        duration = self._timeline.duration(n, durations)
+        if duration is not None:
+            props["_DurationNum"], props["_DurationDen"] = duration.as_integer_ratio()
         begin, end = (source.props.get("_AbsoluteTime") for source in sources[:2])
         if begin is not None:
             if end is not None and position.left + 1 < self._timeline.frames:
@@ -286,11 +334,3 @@ def _uncached(node: vs.VideoNode) -> vs.VideoNode:
     """For nodes whose frames are kept elsewhere, or are asked for once."""
     node.std.SetVideoCache(mode=0)
     return node
-
-
-def _shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Frame k of the result is frame k + ``frames``; the last one stays to the end."""
-    frames = min(frames, node.num_frames - 1)
-    if frames == 0:
-        return node
-    return _uncached(node[frames:].std.DuplicateFrames([node.num_frames - frames - 1] * frames))

@@ -16,7 +16,7 @@ from vsifrnet.backend import Backend
 from vsifrnet.network import IFRNet, Pair, pair_mean
 from vsifrnet.weights import Weights
 
-__all__ = ["SCALES", "Interpolator", "halving_reaches", "prepare"]
+__all__ = ["HALVINGS", "SCALES", "Interpolator", "prepare"]
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Accepted resolutions of the flow, relative to the picture."""
@@ -127,8 +127,3 @@ class Interpolator:
                 end, img1 = at, self._halves[at]
             else:
                 begin, img0 = at, self._halves[at]
-
-
-def halving_reaches(multi: Fraction) -> bool:
-    """Whether repeated halving reaches every phase that ``multi`` leads to."""
-    return multi.numerator in (1, *HALVINGS)

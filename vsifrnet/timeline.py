@@ -6,13 +6,14 @@ output frame at source time s lies ``phase = s - left`` after its left frame, ``
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 from typing import NamedTuple
 
-__all__ = ["Overlap", "Position", "Timeline"]
+__all__ = ["Position", "TimedTimeline", "Timeline"]
 
 
 class Position(NamedTuple):
@@ -28,17 +29,9 @@ class Position(NamedTuple):
         return self.left + self.phase
 
 
-class Overlap(NamedTuple):
-    """How much of a source frame's duration an output frame covers."""
-
-    frame: int
-    share: Fraction
-    """In (0, 1]."""
-
-
 @dataclass(frozen=True)
 class Timeline:
-    """Output frame n shows source time n / multi, for as long as it takes to n + 1."""
+    """Output frame n shows source time n / multi, for as long as the source takes to n + 1."""
 
     frames: int
     """Source frames, at least 1."""
@@ -57,17 +50,34 @@ class Timeline:
         return Position(left, time - left)
 
     @property
+    def grid(self) -> int | None:
+        """All phases are multiples of 1 / grid; None where they can be any."""
+        return self.multi.numerator
+
+    @property
     def reach(self) -> int:
-        """The most source frames that one output frame overlaps."""
+        """How many source frames, from the left one on, an output frame needs."""
         return 1 + ceil(1 / self.multi)
 
-    def overlaps(self, n: int) -> list[Overlap]:
-        """The source frames that are on screen during output frame ``n``, in order."""
+    def fps(self, source_fps: Fraction) -> Fraction:
+        """The output's frame rate; 0 (variable) stays 0."""
+        return source_fps * self.multi
+
+    def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction | None:
+        """How long output frame ``n`` is shown: what the source takes from it to the next.
+
+        ``durations`` are those of the :attr:`reach` source frames from the left one on; the
+        result has their unit, and is None where one that counts is.
+        """
         begin, end = n / self.multi, (n + 1) / self.multi
-        return [
-            Overlap(k, min(end, Fraction(k + 1)) - max(begin, Fraction(k)))
-            for k in range(floor(begin), ceil(end))
-        ]
+        left = floor(begin)
+        total = Fraction(0)
+        for k in range(left, ceil(end)):
+            duration = durations[k - left]
+            if duration is None:
+                return None
+            total += duration * (min(end, Fraction(k + 1)) - max(begin, Fraction(k)))
+        return total
 
     def lefts(self) -> tuple[int, Sequence[int]]:
         """The left frames of all output frames as ``(cycle, offsets)`` of ``std.SelectEvery``.
@@ -82,3 +92,45 @@ class Timeline:
         elif cycle == 1:  # SelectEvery wants two at least
             count, cycle = 2 * count, 2
         return cycle, [n * multi_den // multi_num for n in range(count)]
+
+
+@dataclass(frozen=True)
+class TimedTimeline:
+    """Output frame n shows what the source shows n / rate seconds after its first frame."""
+
+    times: Sequence[Fraction]
+    """Seconds at which the source frames begin and the last one ends, increasing."""
+    rate: Fraction
+    """Output frames per second, above 0."""
+
+    grid = None
+    reach = 2
+
+    @property
+    def frames(self) -> int:
+        """Source frames."""
+        return len(self.times) - 1
+
+    @property
+    def length(self) -> int:
+        """Output frames: as many whole ones as the source lasts."""
+        return floor((self.times[-1] - self.times[0]) * self.rate)
+
+    def position(self, n: int) -> Position:
+        """The moment that output frame ``n`` shows."""
+        seconds = self.times[0] + n / self.rate
+        left = bisect_right(self.times, seconds) - 1
+        begin, end = self.times[left : left + 2]
+        return Position(left, (seconds - begin) / (end - begin))
+
+    def fps(self, source_fps: Fraction) -> Fraction:
+        """The output's frame rate, whatever the source's."""
+        return self.rate
+
+    def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction:
+        """How long output frame ``n`` is shown, in seconds."""
+        return 1 / self.rate
+
+    def lefts(self) -> tuple[int, Sequence[int]]:
+        """As :meth:`Timeline.lefts`; here nothing repeats."""
+        return self.frames, [self.position(n).left for n in range(self.length)]

@@ -16,7 +16,7 @@ from vsifrnet._version import __version__
 
 __all__ = ["CommandError", "main"]
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = ("models",)
 
 
 class CommandError(Exception):

@@ -1,0 +1,115 @@
+"""The times of a clip's frames, from a timecode file (v1 or v2) or a sequence, as exact fractions.
+
+The formats are those of mkvmerge ("timestamp files"). Both write numbers in decimals, which are
+read as such: v2 one time in milliseconds a frame, v1 frame rates of ranges of frames.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+__all__ = ["Timecodes", "frame_times"]
+
+type Timecodes = str | Path | Sequence[int | float | Fraction]
+"""A timecode file's path, or the frames' times in seconds."""
+
+
+def frame_times(
+    timecodes: Timecodes, frames: int, last_duration: Fraction | None
+) -> list[Fraction]:
+    """When each frame begins, and when the last one ends: ``frames`` + 1 times in seconds.
+
+    Args:
+        timecodes: of ``frames`` frames, with or without the end of the last one.
+        last_duration: in seconds, for where that end is not given; None is the duration of the
+            frame before the last.
+
+    Raises:
+        ValueError: an unreadable file, too few or too many times, or times that do not increase.
+    """
+    if isinstance(timecodes, str | Path):
+        name = f"timecodes={str(timecodes)!r}"
+        times = _read(Path(timecodes), frames, name)
+    else:
+        name = "timecodes"
+        times = _numbers(timecodes, name)
+    if len(times) == frames:
+        times.append(times[-1] + (last_duration or times[-1] - times[-2]))
+    if len(times) != frames + 1:
+        raise ValueError(
+            f"{name}: {len(times)} times for a clip of {frames} frames, accepted is one for each"
+        )
+    for k, (time, after) in enumerate(pairwise(times)):
+        if after <= time:
+            raise ValueError(
+                f"{name}: frame {k + 1} at {float(after)} s does not come after frame {k} at "
+                f"{float(time)} s, accepted are increasing times"
+            )
+    return times
+
+
+def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fraction]:
+    try:
+        return [Fraction(value) for value in values]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: accepted are a path or finite times in seconds") from error
+
+
+def _read(path: Path, frames: int, name: str) -> list[Fraction]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: cannot be read ({error})") from error
+    header = re.match(r"#\s*time(?:code|stamp) format v(\d+)\s*$", lines[0] if lines else "")
+    version = header[1] if header else None
+    if version not in ("1", "2"):
+        raise ValueError(f"{name}: accepted are files that begin with '# timecode format v1' or v2")
+    content = [
+        (number, line.strip())
+        for number, line in enumerate(lines[1:], start=2)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    parse = _v1 if version == "1" else _v2
+    return parse(content, frames, name)
+
+
+def _v2(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction]:
+    return [_decimal(text, number, name) / 1000 for number, text in content]
+
+
+def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction]:
+    if not content or not content[0][1].lower().startswith("assume"):
+        raise ValueError(f"{name}: line 2 is to be 'Assume <frames per second>'")
+    number, text = content[0]
+    rates = [_rate(text[len("assume") :], number, name)] * frames
+    for number, text in content[1:]:
+        fields = text.split(",")
+        if len(fields) != 3 or not (fields[0].strip().isdigit() and fields[1].strip().isdigit()):
+            raise ValueError(f"{name}: line {number} is to be 'first frame,last frame,fps'")
+        first, last = int(fields[0]), int(fields[1])
+        if not first <= last < frames:
+            raise ValueError(
+                f"{name}: line {number} is about frames {first} to {last} of a clip of {frames}"
+            )
+        rates[first : last + 1] = [_rate(fields[2], number, name)] * (last - first + 1)
+    times = [Fraction(0)]
+    for rate in rates:
+        times.append(times[-1] + 1 / rate)
+    return times
+
+
+def _rate(text: str, number: int, name: str) -> Fraction:
+    rate = _decimal(text, number, name)
+    if rate <= 0:
+        raise ValueError(f"{name}: line {number} has a frame rate of {text.strip()}")
+    return rate
+
+
+def _decimal(text: str, number: int, name: str) -> Fraction:
+    if not re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
+        raise ValueError(f"{name}: line {number} has {text.strip()!r} where a number is to be")
+    return Fraction(text.strip().rstrip("."))
