@@ -97,14 +97,16 @@ def concatenate(*parts: Tensor) -> Tensor:
     """The parts one after the other along the channels, in the first one's dtype."""
     dtype = parts[0].dtype
     if parts[0].is_cuda or not torch.is_inference_mode_enabled():
-        return torch.cat([part.to(dtype) for part in parts], dim=1)
+        # One part in another memory order would make the result leave channels_last.
+        order = torch.channels_last if parts[0].stride(1) == 1 else torch.contiguous_format
+        return torch.cat([part.to(dtype, memory_format=order) for part in parts], dim=1)
     batch, _, height, width = parts[0].shape
     channels = [part.shape[1] for part in parts]
     out = torch.empty(
         (batch, sum(channels), height, width), dtype=dtype, memory_format=torch.channels_last
     )
     # torch.cat is not parallel here, and would need the parts converted to dtype before.
-    for part, place in zip(parts, out.split(channels, dim=1), strict=True):
+    for part, place in zip(parts, torch.split(out, channels, dim=1), strict=True):
         place.copy_(part)
     return out
 
