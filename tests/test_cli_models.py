@@ -7,21 +7,30 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from vsifrnet import fetch, registry, weights
+from vsifrnet import cache, registry, weights
 from vsifrnet.cli import main
 from vsifrnet.network import CONFIGS, IFRNet
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("VSIFRNET_CACHE", str(folder))
     return folder
 
 
-@pytest.fixture
-def pth(tmp_path):
-    path = tmp_path / "mine.pth"
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Many small operations: with a busy neighbour, threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pth(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "mine.pth"
     torch.save(IFRNet(CONFIGS["S"]).state_dict(), path)
     return path
 
@@ -35,7 +44,7 @@ def run(capsys, *arguments):
 @pytest.fixture
 def official(pth, monkeypatch):
     """A registry in which the file at ``pth`` is published as IFRNet_Test, middle only."""
-    file = registry.File(name="IFRNet_Test.pth", digest=fetch.digest(pth, "git"))
+    file = registry.File(name="IFRNet_Test.pth", digest=cache.digest(pth, "git"))
     model = registry.Model(
         name="IFRNet_Test",
         variant="S",
@@ -62,7 +71,7 @@ def test_info_of_the_packaged_model_prints_the_card(capsys):
     assert code == 0
     card = (weights.MODELS / "ifrnet_s.md").read_text()
     assert out.endswith(card)
-    assert fetch.digest(weights.MODELS / "ifrnet_s.safetensors", "sha256") in out
+    assert cache.digest(weights.MODELS / "ifrnet_s.safetensors", "sha256") in out
     assert "2.80 million parameters" in out
 
 
@@ -94,9 +103,9 @@ def test_info_of_a_file(capsys, pth):
     assert f"{pth} ({pth.stat().st_size} bytes)" in out
 
 
-def test_import_converts_and_names(capsys, pth, cache):
+def test_import_converts_and_names(capsys, pth, home):
     code, out, err = run(capsys, "import", pth)
-    path = cache / "imported" / "mine.safetensors"
+    path = home / "imported" / "mine.safetensors"
     assert (code, out) == (0, f"{path}\n")
     assert "imported as mine, variant S" in err
     expected = torch.load(pth)
@@ -108,46 +117,46 @@ def test_import_converts_and_names(capsys, pth, cache):
     assert "mine" in run(capsys, "list")[1]
 
 
-def test_import_replaces_only_when_told(capsys, pth, cache):
+def test_import_replaces_only_when_told(capsys, pth, home):
     run(capsys, "import", pth)
     code, _, err = run(capsys, "import", pth, "--name", "Mine")
     assert code == 1
     assert "imported already" in err
     assert run(capsys, "import", pth, "--name", "Mine", "--force")[0] == 0
-    assert [p.name for p in (cache / "imported").iterdir()] == ["mine.safetensors"]
+    assert [p.name for p in (home / "imported").iterdir()] == ["mine.safetensors"]
 
 
 @pytest.mark.parametrize(
     ("name", "message"), [("IFRNET_GoPro", "is a known model's"), ("../x", "accepted are letters")]
 )
-def test_import_refuses_names(capsys, pth, cache, name, message):
+def test_import_refuses_names(capsys, pth, home, name, message):
     code, out, err = run(capsys, "import", pth, "--name", name)
     assert (code, out) == (1, "")
     assert message in err
-    assert not cache.exists()
+    assert not home.exists()
 
 
-def test_import_of_what_is_damaged(capsys, tmp_path, cache):
+def test_import_of_what_is_damaged(capsys, tmp_path, home):
     path = tmp_path / "bad.pth"
     path.write_bytes(b"<html>")
     code, out, err = run(capsys, "import", path)
     assert (code, out) == (1, "")
     assert str(path) in err
     assert "HTML" in err
-    assert not cache.exists()
+    assert not home.exists()
 
 
-def test_import_into_a_folder_that_cannot_be_written(capsys, pth, cache):
-    cache.write_text("a file")
+def test_import_into_a_folder_that_cannot_be_written(capsys, pth, home):
+    home.write_text("a file")
     code, out, err = run(capsys, "import", pth)
     assert (code, out) == (1, "")
     assert "cannot write" in err
     assert "VSIFRNET_CACHE" in err
 
 
-def test_import_of_an_official_file_is_that_model(capsys, pth, cache, official):
+def test_import_of_an_official_file_is_that_model(capsys, pth, home, official):
     code, out, _ = run(capsys, "import", pth)
-    stored = cache / "IFRNet_Test" / "IFRNet_Test.pth"
+    stored = home / "IFRNet_Test" / "IFRNet_Test.pth"
     assert (code, out) == (0, f"{stored}\n")
     assert stored.read_bytes() == pth.read_bytes()
     loaded = weights.load("ifrnet_test")

@@ -32,6 +32,7 @@ BAD_ARGUMENTS = [
     ({"scale": 3}, "scale=3", "0.25, 0.5, 1.0, 2.0, 4.0"),
     ({"scale": "1"}, "scale='1'", "0.25"),
     ({"ensemble": 1}, "ensemble=1", "True and False"),
+    ({"auto_download": 1}, "auto_download=1", "True and False"),
     ({"sc": "yes"}, "sc='yes'", "True and False"),
     ({"sc_threshold": 0}, "sc_threshold=0", "above 0 and up to 1"),
     ({"sc_threshold": 1.5}, "sc_threshold=1.5", "above 0 and up to 1"),

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vsifrnet import convert, fetch
+from vsifrnet import cache, convert
 from vsifrnet.network import CONFIGS, Config, IFRNet
 
 __all__ = ["SUFFIXES", "check", "read"]
@@ -33,26 +33,36 @@ def read(path: Path) -> Mapping[str, object]:
         ValueError: the file is damaged, hostile or of no known format.
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
-    if size == 0:
-        raise ValueError("is empty")
-    if size > fetch.MAX_BYTES:
-        raise ValueError(f"is {size} bytes long; no IFRNet file is longer than {fetch.MAX_BYTES}")
-    with path.open("rb") as stream:
-        mistake = fetch.not_weights(stream.read(512))
-    if mistake:
-        raise ValueError(f"is {mistake}")
     suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"has an unknown suffix; accepted are {', '.join(SUFFIXES)}")
+    if suffix in (".param", ".bin"):
+        param, binary = path.with_suffix(".param"), path.with_suffix(".bin")
+        _check_start(param, f"{param.name} ")
+        _check_start(binary, f"{binary.name} ")
+        return convert.read_ncnn(param, binary)
+    _check_start(path)
     if suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"is not an intact safetensors file: {error}") from error
-    if suffix in _PICKLES:
-        return _read_pickle(path)
-    if suffix in (".param", ".bin"):
-        return convert.read_ncnn(path.with_suffix(".param"), path.with_suffix(".bin"))
-    raise ValueError(f"has an unknown suffix; accepted are {', '.join(SUFFIXES)}")
+    return _read_pickle(path)
+
+
+def _check_start(path: Path, name: str = "") -> None:
+    """Refuse what is no weights file at first sight, before any of it is read."""
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError(f"{name}is empty")
+    if size > cache.MAX_BYTES:
+        raise ValueError(
+            f"{name}is {size} bytes long; no IFRNet file is longer than {cache.MAX_BYTES}"
+        )
+    with path.open("rb") as stream:
+        mistake = cache.not_weights(stream.read(512))
+    if mistake:
+        raise ValueError(f"{name}is {mistake}")
 
 
 def _check_archive(path: Path) -> None:
@@ -68,7 +78,9 @@ def _check_archive(path: Path) -> None:
     except Exception as error:  # zipfile raises some ten kinds on damaged archives
         raise ValueError(f"is not an intact PyTorch file: {error}") from None
     if compressed:
-        raise ValueError("is a compressed archive, which torch.save does not write")
+        raise ValueError(
+            "is a compressed archive, which torch.save does not write (TorchScript is one)"
+        )
     if not fits:
         raise ValueError("is not an intact PyTorch file: it claims to hold more than its length")
     if damaged:
@@ -83,18 +95,22 @@ def _read_pickle(path: Path) -> Mapping[str, object]:
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever damage makes of the unpickler
-        # torch's own message goes on to recommend weights_only=False.
-        unsafe = re.search(r"(?:GLOBAL|class|function|global:?) `?([\w.]+\.\w+)", str(error))
-        if unsafe:
-            raise ValueError(
-                f"is a pickle that calls {unsafe[1]}, which is no tensor data; "
-                "such a file can run code when it is loaded, so it was not"
-            ) from None
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise ValueError(f"is not an intact PyTorch file: {reason}") from None
+        raise ValueError(_explain(str(error))) from None
     if not isinstance(raw, Mapping):
         raise ValueError(f"holds a {type(raw).__name__}, not a state dict")
     return raw
+
+
+def _explain(message: str) -> str:
+    """What torch.load's message says, without its advice to load the file unsafely."""
+    name = re.search(r"GLOBAL ([\w.]+)", message)
+    if name:
+        return (
+            f"is a pickle that calls {name[1]}, which is no tensor data; such a file can run code "
+            "when it is loaded, so it was not"
+        )
+    reason = message.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+    return "is not an intact PyTorch file" + (f": {reason[:200]}" if reason else "")
 
 
 def check(raw: Mapping[str, object]) -> tuple[Config, dict[str, Tensor]]:

@@ -110,6 +110,7 @@ def ifrnet(
         arguments.check_choice("scale", scale, SCALES)
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
+        arguments.check_bool("auto_download", auto_download)
         arguments.check_unit("sc_threshold", sc_threshold)
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
         arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)

@@ -10,9 +10,10 @@ grain change:
 * The change of two frames is the largest mean absolute difference of cells in any patch of 32x32
   pixels and in any plane. A mouth of 40x20 pixels fills such a patch; compression leaves much less
   in it.
-* Frames k and k+1 are held when their change is below the threshold, and when in addition they are
-  not part of a drift: two or three successive changes, each below it, that together are not. So
-  slow pans, zooms and fades are told from noise, which does not add up.
+* Frames k and k+1 are held when no patch changes by the threshold or more, and none drifts. A patch
+  drifts when over two or three gaps, this one among them, it changes by the threshold or more in
+  steps that are alike (none is less than half of another). So slow pans, zooms and fades are told
+  from noise, which does not add up, and from the next drawing, which is one large step.
 
 Whether a gap is held depends on frames k-2..k+3, the clip's first and last frame standing in beyond
 its ends.
@@ -37,14 +38,14 @@ STEPS = 219.0
 """8-bit steps from black to white."""
 
 EQUAL = "_IfrnetEqual"
-CHANGED = "_IfrnetChanged"
+MOVED = "_IfrnetMoved"
 FLOAT_FORMATS = {vs.GRAY: vs.GRAYS, vs.YUV: vs.YUV444PS, vs.RGB: vs.RGBS}
 
 
 def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:
     """One frame a gap, as many as ``clip`` has frames: 1x1 GRAY8, for ``is_equal``.
 
-    ``clip`` has a constant format, any. The last frame, which has no gap, counts as equal.
+    ``clip`` has a constant format, any. The last frame has no gap and means nothing.
     """
     core = vs.core
     blank = core.std.BlankClip(
@@ -76,7 +77,7 @@ def held_frames(clip: vs.VideoNode, threshold: float = DEFAULT_THRESHOLD) -> vs.
     """One frame a gap, as many as ``clip`` has frames: 1x1 GRAYS, for ``is_held``.
 
     ``clip`` has a constant format, any. ``threshold`` is the change, in 8-bit steps, from which on
-    a patch of 32x32 pixels shows another drawing. The last frame, which has no gap, counts as held.
+    a patch of 32x32 pixels shows another drawing. The last frame has no gap and means nothing.
     """
     core = vs.core
     cells = _cells(clip)
@@ -85,31 +86,31 @@ def held_frames(clip: vs.VideoNode, threshold: float = DEFAULT_THRESHOLD) -> vs.
     cells = core.std.DuplicateFrames(cells, [cells.num_frames - 1] * (2 * DRIFT))
     length = clip.num_frames + 2 * (DRIFT - 1)
     patches = -(-clip.width // PATCH), -(-clip.height // PATCH)
-    changed = {
-        lag: _exceeds(cells[:length], cells[lag : lag + length], patches, threshold)
-        for lag in range(1, DRIFT + 1)
-    }
-
     inputs: list[vs.VideoNode] = []
 
-    def name(lag: int, offset: int) -> str:
+    def add(change: vs.VideoNode, offset: int) -> str:
+        """The name in the expression of the changes from frame k + ``offset`` on."""
         start = DRIFT - 1 + offset
-        inputs.append(changed[lag][start : start + clip.num_frames])
+        inputs.append(change[start : start + clip.num_frames])
         return "xyzabcdefghijklmnopqrstuvw"[len(inputs) - 1]
 
-    single = {offset: name(1, offset) for offset in range(1 - DRIFT, DRIFT)}
-    verdict = single[0]
-    for lag in range(2, DRIFT + 1):
-        for start in range(1 - lag, 1):
-            steps = [single[start + step] for step in range(lag)]
-            known = " ".join(steps) + " max" * (lag - 1)
-            verdict += f" {name(lag, start)} {known} - max"
-    return core.std.PlaneStats(core.std.Expr(inputs, verdict), prop=CHANGED)
+    limit = threshold / STEPS
+    single = _change(cells[:length], cells[1 : 1 + length], patches)
+    step = {offset: add(single, offset) for offset in range(1 - DRIFT, DRIFT)}
+    verdict = f"{step[0]} {limit} >="
+    for gaps in range(2, DRIFT + 1):
+        change = _change(cells[:length], cells[gaps : gaps + length], patches)
+        for start in range(1 - gaps, 1):
+            steps = " ".join(step[start + i] for i in range(gaps))
+            least, most = (steps + f" {operator}" * (gaps - 1) for operator in ("min", "max"))
+            verdict += f" {add(change, start)} {limit} >= {least} {most} 0.5 * >= and or"
+    moved = core.std.Expr(inputs, verdict).resize.Bilinear(1, 1)
+    return core.std.PlaneStats(moved, prop=MOVED)
 
 
 def is_held(props: Mapping[str, object]) -> bool:
     """Whether both sides of the gap show the same drawing, by its frame of ``held_frames``."""
-    return props[f"{CHANGED}Average"] == 0
+    return props[f"{MOVED}Average"] == 0
 
 
 def _later(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
@@ -127,13 +128,9 @@ def _cells(clip: vs.VideoNode) -> vs.VideoNode:
     )
 
 
-def _exceeds(
-    first: vs.VideoNode, second: vs.VideoNode, patches: tuple[int, int], threshold: float
-) -> vs.VideoNode:
-    """1 where the change of a patch reaches ``threshold`` in any plane, else 0; 1x1."""
+def _change(first: vs.VideoNode, second: vs.VideoNode, size: tuple[int, int]) -> vs.VideoNode:
+    """The change of each patch, of the plane where it is largest; black to white is 1."""
     core = vs.core
-    change = core.std.Expr([first, second], "x y - abs").resize.Bilinear(*patches)
+    change = core.std.Expr([first, second], "x y - abs").resize.Bilinear(*size)
     planes = [core.std.ShufflePlanes(change, p, vs.GRAY) for p in range(change.format.num_planes)]
-    largest = " ".join("xyz"[: len(planes)]) + " max" * (len(planes) - 1)
-    beyond = core.std.Expr(planes, f"{largest} {threshold / STEPS} >=")
-    return core.std.Expr(core.resize.Bilinear(beyond, 1, 1), "x 0 >")
+    return core.std.Expr(planes, " ".join("xyz"[: len(planes)]) + " max" * (len(planes) - 1))

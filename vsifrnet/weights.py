@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vsifrnet import checkpoint, fetch, registry
+from vsifrnet import cache, checkpoint, fetch, registry
 from vsifrnet.network import Config, IFRNet
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Weights",
     "WeightsError",
     "imports_folder",
-    "known_content",
     "load",
     "locate",
     "names",
@@ -93,9 +92,11 @@ def load(model: str | Path | None = None, *, auto_download: bool = False) -> Wei
     path, info = locate(DEFAULT if model is None else model, auto_download=auto_download)
     try:
         config, state = checkpoint.check(checkpoint.read(path))
-        info = info or known_content(path)
-    except (ValueError, OSError) as error:
+        info = info or cache.identify(path)
+    except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"{error.filename or path}: {error.strerror or error}") from error
     is_import = path.parent == imports_folder()
     return Weights(
         name=info.name if info else path.stem if is_import else str(path),
@@ -107,14 +108,6 @@ def load(model: str | Path | None = None, *, auto_download: bool = False) -> Wei
     )
 
 
-def known_content(path: Path) -> registry.Model | None:
-    """The known model that a file is, byte for byte and whatever it is called."""
-    # A model of two files is known by its weights; a graph belongs to every model of its size.
-    weights = path.with_suffix(".bin") if path.suffix.lower() == ".param" else path
-    found = fetch.identify(weights)
-    return found[0] if found else None
-
-
 def names() -> list[str]:
     """Every name that :func:`load` takes: the known models, then the imported ones."""
     imported = sorted(path.stem for path in imports_folder().glob("*.safetensors"))
@@ -123,7 +116,7 @@ def names() -> list[str]:
 
 def imports_folder() -> Path:
     """Where ``vsifrnet models import`` puts converted files that are not of a known model."""
-    return fetch.cache_folder() / "imported"
+    return cache.folder() / "imported"
 
 
 def locate(model: str | Path, *, auto_download: bool = False) -> tuple[Path, registry.Model | None]:
@@ -166,18 +159,18 @@ def locate(model: str | Path, *, auto_download: bool = False) -> tuple[Path, reg
 def _known(info: registry.Model, auto_download: bool) -> Path:
     if info.packaged:
         path = MODELS / info.sources[0].files[0].name
-        if not fetch.verified(path, info.sources[0].files[0]):
+        if not cache.verified(path, info.sources[0].files[0]):
             raise WeightsError(f"{path}: is missing or damaged; install vsifrnet again")
         return path
-    cached = fetch.cached(info)
-    if cached is not None:
-        return cached
+    found = cache.find(info)
+    if found is not None:
+        return found
     if auto_download:
         try:
             return fetch.fetch(info)
-        except fetch.FetchError as error:
+        except cache.CacheError as error:
             raise WeightsError(str(error)) from error
-    damaged = "".join(f" ({path} is damaged)" for path in fetch.damaged(info))
+    damaged = "".join(f" ({path} is damaged)" for path in cache.damaged(info))
     raise WeightsError(
         f"model={info.name!r}: is not on this machine{damaged}; "
         f"run `vsifrnet models fetch {info.name}`, or pass auto_download=True"

@@ -70,13 +70,13 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _where(model: Model) -> str:
-    from vsifrnet import fetch
+    from vsifrnet import cache
 
     if model.packaged:
         return "in the package"
-    if fetch.cached(model):
+    if cache.find(model):
         return "in the cache"
-    return "damaged in the cache" if fetch.damaged(model) else "not fetched"
+    return "damaged in the cache" if cache.damaged(model) else "not fetched"
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -93,10 +93,10 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from vsifrnet import fetch, registry, weights
+    from vsifrnet import cache, registry, weights
 
     known = registry.find(arguments.model)
-    if known is not None and not known.packaged and fetch.cached(known) is None:
+    if known is not None and not known.packaged and cache.find(known) is None:
         facts = [("name", known.name), ("file", _where(known))]
         sys.stdout.write(_table(facts + _known_facts(known)))
         return 0
@@ -113,7 +113,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _facts(loaded: Weights) -> list[tuple[str, str]]:
     """What the file itself says."""
-    from vsifrnet import fetch
+    from vsifrnet import cache
 
     files = [loaded.path]
     if loaded.path.suffix.lower() in (".param", ".bin"):
@@ -125,7 +125,7 @@ def _facts(loaded: Weights) -> list[tuple[str, str]]:
     ]
     for file in files:
         facts.append(("file", f"{file} ({file.stat().st_size} bytes)"))
-        facts += [("", fetch.digest(file, kind)) for kind in ("sha256", "git")]
+        facts += [("", cache.digest(file, kind)) for kind in ("sha256", "git")]
     return facts
 
 
@@ -163,7 +163,7 @@ def _table(facts: list[tuple[str, str]]) -> str:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from vsifrnet import fetch, weights
+    from vsifrnet import cache, weights
 
     loaded = weights.load(arguments.file)
     if loaded.info is not None and arguments.name is None:
@@ -184,7 +184,7 @@ def _import(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(
             f"cannot write {path}: {error.strerror or error}; the environment variable "
-            f"{fetch.CACHE_VARIABLE} can name another folder"
+            f"{cache.VARIABLE} can name another folder"
         ) from error
     sys.stderr.write(f"imported as {name}, variant {loaded.config.name}\n")
     sys.stdout.write(f"{path}\n")
@@ -193,7 +193,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _store_known(loaded: Weights, model: Model) -> Path | None:
     """Keep an official file in the cache as it is, if it is whole under the official names."""
-    from vsifrnet import fetch
+    from vsifrnet import cache
 
     for source in model.sources:
         suffixes = {Path(file.name).suffix for file in source.files}
@@ -202,8 +202,8 @@ def _store_known(loaded: Weights, model: Model) -> Path | None:
         paths = {
             file.name: loaded.path.with_suffix(Path(file.name).suffix) for file in source.files
         }
-        if all(fetch.verified(paths[file.name], file) for file in source.files):
-            return fetch.store(model, source, paths)
+        if all(cache.verified(paths[file.name], file) for file in source.files):
+            return cache.store(model, source, paths)
     return None
 
 

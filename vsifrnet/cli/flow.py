@@ -1,0 +1,45 @@
+"""``vsifrnet flow``: flow pseudo labels for triplets of real pictures."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "flow",
+        help="label triplets with optical flow, for training",
+        description=(
+            "Write flow/<a>/<b>/flow_t0.flo and flow_t1.flo, from the middle picture to the first "
+            "and to the last, for all triplets in a folder in the layout of Vimeo90K: that of "
+            "Vimeo90K itself, or 'triplets' in the --out folder of 'vsifrnet train --videos'. "
+            "Triplets that have them are skipped."
+        ),
+    )
+    parser.add_argument("root", type=Path, help="has 'sequences' and tri_trainlist.txt")
+    parser.add_argument(
+        "--teacher",
+        choices=("dis", "raft"),
+        default="dis",
+        help="dis: OpenCV's, nothing to download (default); raft: torchvision's, if present",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Handle the command."""
+    from vsifrnet.cli import CommandError
+
+    try:
+        from vsifrnet.training.teachers import TEACHERS, label_triplets
+    except ImportError as error:
+        raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
+    labelled = label_triplets(arguments.root, TEACHERS[arguments.teacher]())
+    log.info("labelled %d triplets in %s", labelled, arguments.root / "flow")
+    return 0

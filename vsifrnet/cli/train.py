@@ -1,0 +1,224 @@
+"""``vsifrnet train``: train a model, or fine-tune one on one's own pictures or episodes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from vsifrnet.network import IFRNet
+    from vsifrnet.training.sample import DataSet
+
+log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "train",
+        help="train or fine-tune a model",
+        description=(
+            "Train on layered synthetic motion (--assets), Vimeo90K triplets (--triplets), "
+            "sequences of frames (--sequences), video files (--videos), or a mixture of them: "
+            "each takes an equal share, or that of --share. A run goes on where it stopped when "
+            "started again with the same --out. Under torchrun several processes share the work."
+        ),
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the checkpoint, weights and logs")
+    data = parser.add_argument_group("data")
+    data.add_argument("--assets", type=Path, help="folder with 'backgrounds' and 'sprites'")
+    data.add_argument("--triplets", type=Path, help="folder in the layout of vimeo_triplet")
+    data.add_argument("--sequences", type=Path, help="folder of folders of frames, for 8x")
+    data.add_argument("--videos", type=Path, nargs="+", default=[], help="video files")
+    data.add_argument("--stride", type=int, default=1, help="frames between a video's triplet's")
+    data.add_argument(
+        "--share",
+        type=_share,
+        action="append",
+        default=[],
+        metavar="DATA=SHARE",
+        help="share of the samples, as in --share assets=0.9 --share videos=0.1",
+    )
+    data.add_argument("--crop", type=int, default=128, help="side of the samples (default 128)")
+    data.add_argument("--seed", type=int, default=0)
+    data.add_argument(
+        "--preview", type=Path, metavar="SHEET.PNG", help="write a sheet of samples and stop"
+    )
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument("--model", help="model or weights file to start from; default from nothing")
+    recipe.add_argument("--size", choices=("S", "base", "L"), default="S", help="when from nothing")
+    recipe.add_argument("--steps", type=int, default=20_000)
+    recipe.add_argument("--batch", type=int, default=8, help="over all processes (default 8)")
+    recipe.add_argument(
+        "--loss",
+        choices=("synthetic", "official"),
+        help="default: synthetic with --assets, else official",
+    )
+    recipe.add_argument(
+        "--optimizer",
+        choices=("muon", "adamw"),
+        help="default: muon with the synthetic loss, else adamw, as the official recipe",
+    )
+    recipe.add_argument(
+        "--lr", type=float, help="peak learning rate; default 2e-3 muon, 1e-4 adamw"
+    )
+    recipe.add_argument("--lr-last", type=float, help="at the end; default 2e-5 muon, 1e-5 adamw")
+    recipe.add_argument("--warmup", type=int, default=100, help="steps (default 100)")
+    recipe.add_argument("--ema", type=float, default=0.999, help="decay of the average weights")
+    recipe.add_argument("--clip", type=float, default=1.0, help="norm of the gradient; 0: none")
+    recipe.add_argument(
+        "--new-schedule",
+        action="store_true",
+        help="when going on: warm up and decay anew, for a run that goes on with other settings",
+    )
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", help="cuda, cuda:1, cpu; default cuda where there is one")
+    machine.add_argument("--threads", type=int, help="CPU threads of the network")
+    machine.add_argument("--workers", type=int, default=1, help="processes that make samples")
+    machine.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        help="autocast to bfloat16; default where the hardware has it",
+    )
+    machine.add_argument("--log-every", type=int, default=50, metavar="STEPS")
+    machine.add_argument("--save-every", type=int, default=500, metavar="STEPS")
+    machine.add_argument(
+        "--validate-every", type=int, default=1000, metavar="STEPS", help="0: never"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Handle the command."""
+    from vsifrnet.cli import CommandError
+
+    try:
+        import av  # noqa: F401
+        import cv2
+        import torch
+        from PIL import Image  # noqa: F401
+    except ImportError as error:
+        raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
+    cv2.setNumThreads(1)  # the data's share of the cores is its worker processes
+    data = _data(arguments)
+    if arguments.preview:
+        from vsifrnet.training.preview import write_sheet
+
+        write_sheet(data, arguments.preview)
+        log.info("wrote %s", arguments.preview)
+        return 0
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    name = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    from vsifrnet.training.distributed import process_group
+
+    with process_group(torch.device(name)) as device:
+        _train(arguments, data, device)
+    return 0
+
+
+def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
+    from vsifrnet.training.curve import draw_curve
+    from vsifrnet.training.losses import OfficialLoss, SyntheticLoss
+    from vsifrnet.training.trainer import Settings, Trainer
+
+    synthetic = (arguments.loss or ("synthetic" if arguments.assets else "official")) == "synthetic"
+    optimizer: Literal["muon", "adamw"] = arguments.optimizer or ("muon" if synthetic else "adamw")
+    peak, last = {"muon": (2e-3, 2e-5), "adamw": (1e-4, 1e-5)}[optimizer]
+    settings = Settings(
+        out=arguments.out,
+        steps=arguments.steps,
+        batch=arguments.batch,
+        lr=peak if arguments.lr is None else arguments.lr,
+        lr_last=last if arguments.lr_last is None else arguments.lr_last,
+        warmup=arguments.warmup,
+        optimizer=optimizer,
+        weight_decay=0.0 if optimizer == "muon" else 1e-4,
+        clip=arguments.clip,
+        ema=arguments.ema,
+        bf16=arguments.bf16,
+        workers=arguments.workers,
+        log_every=arguments.log_every,
+        save_every=arguments.save_every,
+        validate_every=arguments.validate_every,
+    )
+    trainer = Trainer(
+        _network(arguments).to(device),
+        SyntheticLoss() if synthetic else OfficialLoss(),
+        data,
+        settings,
+        validate=_validation(arguments),
+    )
+    if trainer.checkpoint.is_file():
+        trainer.resume(new_schedule=arguments.new_schedule)
+        log.info("going on from %s at step %d", trainer.checkpoint, trainer.step)
+    trainer.run()
+    if trainer.rank == 0:
+        log.info("wrote %s and %s", trainer.weights, draw_curve(arguments.out))
+
+
+def _network(arguments: argparse.Namespace) -> IFRNet:
+    from vsifrnet import weights
+    from vsifrnet.training.initialize import fresh_network
+
+    if arguments.model is None:
+        return fresh_network(arguments.size, arguments.seed)
+    return weights.load(arguments.model).build().requires_grad_(True)
+
+
+def _data(arguments: argparse.Namespace) -> DataSet:
+    from vsifrnet.training.assets import Assets
+    from vsifrnet.training.datasets import Sequences, Triplets
+    from vsifrnet.training.errors import DataError
+    from vsifrnet.training.sample import Mixture
+    from vsifrnet.training.synthetic import LayeredMotion
+    from vsifrnet.training.videos import Choice, extract_once
+
+    size, seed = arguments.crop, arguments.seed
+    parts: dict[str, DataSet] = {}
+    if arguments.assets:
+        parts["assets"] = LayeredMotion(Assets(arguments.assets), size=size, seed=seed)
+    if arguments.triplets:
+        parts["triplets"] = Triplets(arguments.triplets, size=size, seed=seed)
+    if arguments.sequences:
+        parts["sequences"] = Sequences(arguments.sequences, size=size, seed=seed)
+    if arguments.videos:
+        folder = arguments.out / "triplets"
+        extract_once(arguments.videos, folder, Choice(stride=arguments.stride))
+        parts["videos"] = Triplets(folder, size=size, seed=seed)
+    shares = dict(arguments.share)
+    if unknown := shares.keys() - parts.keys():
+        raise DataError(f"--share names {', '.join(sorted(unknown))}, of which no data is given")
+    if not parts:
+        raise DataError("nothing to train on: give --assets, --triplets, --sequences or --videos")
+    return Mixture([(part, shares.get(name, 1.0)) for name, part in parts.items()], seed=seed)
+
+
+def _validation(arguments: argparse.Namespace) -> Any:
+    """What validates: held-out synthetic motion, or Vimeo90K's test list, where there is one."""
+    from vsifrnet.training.assets import Assets
+    from vsifrnet.training.datasets import LISTS, Triplets
+    from vsifrnet.training.validation import synthetic_sets, validate
+
+    sets: dict[str, DataSet] = {}
+    if arguments.assets:
+        sets |= synthetic_sets(Assets(arguments.assets, "held-out"))
+    if arguments.triplets and (arguments.triplets / LISTS["test"]).is_file():
+        sets["triplets"] = Triplets(arguments.triplets, "test", size=None)
+    return (lambda network: validate(network, sets)) if sets else None
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        share = float(number)
+    except ValueError:
+        share = -1.0
+    if share < 0 or name not in {"assets", "triplets", "sequences", "videos"}:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected assets, triplets, sequences or videos, '=' and a number >= 0"
+        )
+    return name, share

@@ -1,0 +1,92 @@
+"""The pictures that synthetic motion is made of: backgrounds and cut-outs, read once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from vsifrnet.training.errors import DataError
+
+__all__ = ["Assets", "Part", "in_part", "list_pictures", "read_picture"]
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+Part = Literal["train", "held-out", "all"]
+"""Held-out pictures (one in twelve) are for validation and never trained on."""
+
+
+def in_part(path: Path, part: Part) -> bool:
+    """Whether a file belongs to ``part``; decided by its name alone."""
+    held_out = int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % 12 == 0
+    return part == "all" or held_out == (part == "held-out")
+
+
+def list_pictures(folder: Path, part: Part = "all") -> list[Path]:
+    """The pictures in ``folder`` and below, sorted by path.
+
+    Raises:
+        DataError: there are none.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    chosen = [path for path in paths if in_part(path, part)]
+    if not chosen:
+        raise DataError(f"no pictures ({part}) in {folder}: expected {', '.join(sorted(SUFFIXES))}")
+    return chosen
+
+
+def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np.uint8]:
+    """(H, W, 3 or 4).
+
+    Raises:
+        DataError: the file is missing or not a whole picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert(mode))
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DataError(f"cannot read the picture {path}: {error}") from error
+
+
+class Assets:
+    """Backgrounds and premultiplied cut-outs by number, kept in memory once read.
+
+    Args:
+        folder: has ``backgrounds`` (any pictures) and ``sprites`` (pictures with alpha), or
+            only one of the two.
+        part: which of the pictures.
+
+    Raises:
+        DataError: the folder has neither.
+    """
+
+    def __init__(self, folder: Path, part: Part = "train") -> None:
+        found = {name: folder / name for name in ("backgrounds", "sprites")}
+        if not any(path.is_dir() for path in found.values()):
+            raise DataError(f"{folder} has neither a folder 'backgrounds' nor a folder 'sprites'")
+        self.backgrounds, self.sprites = (
+            list_pictures(path, part) if path.is_dir() else [] for path in found.values()
+        )
+        self._kept: dict[Path, NDArray[np.uint8]] = {}
+
+    def background(self, number: int) -> NDArray[np.uint8]:
+        """(h, w, 3)"""
+        return self._read(self.backgrounds[number % len(self.backgrounds)], "RGB")
+
+    def sprite(self, number: int) -> NDArray[np.uint8]:
+        """(h, w, 4), RGB premultiplied by alpha."""
+        return self._read(self.sprites[number % len(self.sprites)], "RGBA")
+
+    def _read(self, path: Path, mode: Literal["RGB", "RGBA"]) -> NDArray[np.uint8]:
+        if path not in self._kept:
+            picture = read_picture(path, mode)
+            if mode == "RGBA":
+                alpha = picture[..., 3:].astype(np.uint16)
+                colour = (picture[..., :3] * alpha + 127) // 255
+                picture = np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
+            self._kept[path] = picture
+        return self._kept[path]

@@ -1,0 +1,60 @@
+"""Training checkpoints: written whole or not at all, and enough to go on exactly."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vsifrnet.training.errors import TrainingError
+
+__all__ = ["export_weights", "load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` to ``path``: to a temporary name first, then renamed.
+
+    Raises:
+        TrainingError: the disk is full or cannot be written; what was at ``path`` is untouched.
+    """
+    _replace(path, lambda temporary: torch.save(state, temporary))
+
+
+def export_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a network's weights as safetensors, likewise."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    _replace(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote; tensors and plain values only.
+
+    Raises:
+        TrainingError: the file is missing, damaged or no training checkpoint.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen unrelated kinds
+        raise TrainingError(f"cannot read the checkpoint {path}: {error}") from error
+    if not isinstance(state, dict) or not {"step", "network", "ema", "optimizers"} <= set(state):
+        raise TrainingError(f"{path} is not a training checkpoint (weights? use them to start)")
+    return state
+
+
+def _replace(path: Path, write: Any) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch reports a full disk as a RuntimeError.
+        raise TrainingError(f"cannot write {path}: {error}; what was there is kept") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""What cameras and codecs do to pictures: noise, JPEG, and real video codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CODECS", "add_noise", "jpeg", "through_codec"]
+
+Picture = NDArray[np.uint8]
+
+CODECS: dict[str, dict[str, tuple[int, int]]] = {
+    # Codec name to the range of its quality setting, good to bad.
+    "libx264": {"crf": (12, 30)},
+    "mpeg2video": {"qscale": (2, 9)},
+    "libvpx": {"qmin": (6, 44)},
+}
+
+
+def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+    """Gaussian noise of deviation ``sigma`` (in 1/255), grey or coloured, fine or soft."""
+    height, width, _ = picture.shape
+    channels = 1 if rng.random() < 0.5 else 3
+    noise = rng.standard_normal((height, width, channels), dtype=np.float32)
+    if rng.random() < 0.4:
+        # Grain that spans pixels; the blur takes away deviation, which is put back.
+        soft = cv2.GaussianBlur(noise, (0, 0), 0.8).reshape(height, width, channels)
+        noise = (soft / soft.std()).astype(np.float32)
+    noisy = picture + np.float32(sigma) * noise
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def jpeg(picture: Picture, quality: int) -> Picture:
+    """The picture, JPEG-compressed at ``quality`` (0 to 100) and read back."""
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+
+
+def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list[Picture]:
+    """The pictures (of one even size) as a video, encoded by ``codec`` and decoded.
+
+    ``quality`` is in the terms of ``CODECS``. One thread, so that the result is the same anywhere.
+    """
+    height, width, _ = pictures[0].shape
+    encoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
+    encoder.width, encoder.height = width, height
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    encoder.framerate = Fraction(25)
+    encoder.thread_count = 1
+    (setting,) = CODECS[codec]
+    if setting == "qscale":
+        encoder.options = {"qmin": str(quality), "qmax": str(quality), "g": "12", "bf": "2"}
+    elif codec == "libvpx":
+        encoder.options = {"qmin": str(quality), "qmax": str(quality), "cpu-used": "8"}
+        encoder.options |= {"deadline": "realtime", "b": "20M"}
+    else:
+        encoder.options = {"crf": str(quality), "preset": "veryfast", "tune": "zerolatency"}
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
+    decoder.thread_count = 1
+
+    frames = []
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.pts = number
+        for packet in encoder.encode(frame):
+            frames += decoder.decode(packet)
+    for packet in encoder.encode(None):
+        frames += decoder.decode(packet)
+    frames += decoder.decode(None)
+    return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames]

@@ -1,0 +1,32 @@
+"""Processes under torchrun: started, joined and left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+__all__ = ["process_group"]
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """The device of this process; under torchrun all processes are joined for the time within.
+
+    Under torchrun on CUDA each process takes the device of its local rank, by nccl; on the CPU
+    they talk by gloo. Without torchrun ``device`` comes back as it is.
+    """
+    if "RANK" not in os.environ:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,240 @@
+"""A model against blending, mvtools and SVP on real clips and on held-out synthetic motion.
+
+On a clip every other frame is dropped and made again from its neighbours; all methods make the
+same frames, which are compared as 8-bit RGB. Left out are frames between neighbours that are equal
+(nothing to make) or of two scenes (nothing can be made).
+
+    python -m vsifrnet.training.evaluate --weights a.safetensors --clips DIR --assets DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import vapoursynth as vs
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vsifrnet.network import IFRNet
+from vsifrnet.training.assets import Assets
+from vsifrnet.training.sample import collate
+from vsifrnet.training.synthetic import PACES, LayeredMotion
+from vsifrnet.training.validation import psnr
+from vsifrnet.weights import load
+
+__all__ = ["Triplet", "evaluate_synthetic", "interpolate", "ssim", "triplets"]
+
+CUT = 0.12
+"""Mean absolute difference between neighbours from which on they count as two scenes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triplet:
+    """Two neighbours of a dropped frame, the frame, and what the classical methods made of it."""
+
+    number: int
+    """Frame number of the dropped frame."""
+    img0: Tensor
+    """(1, 3, H, W) in [0, 1]; so are the others."""
+    imgt: Tensor
+    img1: Tensor
+    others: dict[str, Tensor]
+
+
+def triplets(
+    path: Path, count: int, *, first: int = 0, classical: bool = True
+) -> Iterator[Triplet]:
+    """Up to ``count`` triplets, evenly over the clip from frame ``first`` on.
+
+    ``classical`` has mvtools and SVP make the frames too.
+    """
+    clip = vs.core.bs.VideoSource(str(path), cachemode=0)
+    height, width = clip.height // 2 * 2, clip.width // 2 * 2
+    clip = clip.std.CropAbs(width=width, height=height).std.AssumeFPS(fpsnum=25, fpsden=1)
+    dropped = clip[::2]
+    whole = _rgb(clip)
+    methods = {"mvtools": _mvtools, "svp": _svp} if classical else {}
+    doubled = {name: _rgb(method(dropped)) for name, method in methods.items()}
+    last = clip.num_frames - 2
+    odd = range(first + 1 - first % 2, last + 1, 2)
+    for number in sorted({odd[i] for i in np.linspace(0, len(odd) - 1, count).round().astype(int)}):
+        img0, imgt, img1 = (_tensor(whole, number + i) for i in (-1, 0, 1))
+        difference = float((img0 - img1).abs().mean())
+        if difference == 0.0 or difference > CUT:
+            continue
+        others = {name: _tensor(made, number) for name, made in doubled.items()}
+        others["blend"] = _eight_bit((img0 + img1) / 2)
+        yield Triplet(number=number, img0=img0, imgt=imgt, img1=img1, others=others)
+
+
+@torch.inference_mode()
+def interpolate(network: IFRNet, img0: Tensor, img1: Tensor, t: float = 0.5) -> Tensor:
+    """The picture (1, 3, H, W) at ``t``, rounded to 8 bits; pads by repeating the border."""
+    height, width = img0.shape[2:]
+    pad = (0, -width % 16, 0, -height % 16)
+    img0, img1 = (F.pad(x, pad, mode="replicate") for x in (img0, img1))
+    return _eight_bit(network(img0, img1, torch.tensor([t]))[..., :height, :width])
+
+
+def ssim(picture: Tensor, target: Tensor) -> float:
+    """SSIM of two pictures (1, 3, H, W) in [0, 1] as in the official benchmarks.
+
+    An 11-wide Gaussian (sigma 1.5) over the picture as a volume whose third axis is the channels.
+    """
+    line = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
+    line = line / line.sum()
+
+    def smooth(x: Tensor) -> Tensor:
+        # The window is separable; replicate padding by 5 on all three axes.
+        x = F.pad(x[None], (5, 5, 5, 5, 5, 5), mode="replicate")
+        for shape in ((11, 1, 1), (1, 11, 1), (1, 1, 11)):
+            x = F.conv3d(x, line.to(x).view(1, 1, *shape))
+        return x
+
+    a, b = picture.double(), target.double()
+    mean_a, mean_b = smooth(a), smooth(b)
+    var_a, var_b = smooth(a * a) - mean_a**2, smooth(b * b) - mean_b**2
+    covariance = smooth(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    score = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
+        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    )
+    return float(score.mean())
+
+
+@torch.inference_mode()
+def evaluate_synthetic(
+    networks: dict[str, IFRNet], assets: Assets, *, samples: int, size: int = 192
+) -> Iterator[dict[str, str | float]]:
+    """PSNR on held-out motion by pace at t = 1/2, then over all paces by t."""
+    cases = [(pace, 0.5) for pace in PACES]
+    cases += [("all", t) for t in (0.2, 0.4, 0.5, 0.6, 0.8)]
+    for pace, t in cases:
+        data = LayeredMotion(
+            assets, size=size, seed=2**31 + 1, t=t, clean=True, pace=None if pace == "all" else pace
+        )
+        values: dict[str, list[float]] = {name: [] for name in ("blend", *networks)}
+        for index in range(samples):
+            batch = collate([data.sample(index)])
+            made = {"blend": (1 - t) * batch.img0 + t * batch.img1}
+            made |= {
+                name: network(batch.img0, batch.img1, batch.t) for name, network in networks.items()
+            }
+            for name, picture in made.items():
+                values[name].append(min(60.0, float(psnr(picture, batch.imgt))))
+        for name, numbers in values.items():
+            mean = float(np.mean(numbers))
+            yield {"set": f"synthetic {pace} t={t}", "method": name, "psnr": mean}
+
+
+def _eight_bit(x: Tensor) -> Tensor:
+    return (x * 255).round() / 255
+
+
+def _rgb(clip: vs.VideoNode) -> vs.VideoNode:
+    return clip.resize.Bicubic(format=vs.RGB24, matrix_in_s="170m")
+
+
+def _tensor(clip: vs.VideoNode, number: int) -> Tensor:
+    frame = clip.get_frame(number)
+    planes: NDArray[np.uint8] = np.stack([np.asarray(frame[i]) for i in range(3)])
+    return torch.from_numpy(planes).float()[None] / 255.0
+
+
+def _mvtools(clip: vs.VideoNode) -> vs.VideoNode:
+    """Double the rate by mvtools' usual script."""
+    mv = vs.core.mv
+    planes = mv.Super(clip)
+    vectors = [mv.Analyse(planes, isb=isb, blksize=16, overlap=8) for isb in (True, False)]
+    return mv.FlowFPS(clip, planes, *vectors, num=2 * clip.fps_num, den=clip.fps_den)
+
+
+def _svp(clip: vs.VideoNode) -> vs.VideoNode:
+    """Double the rate by SVP's usual script."""
+    planes = vs.core.svp1.Super(clip, "{gpu:0}")
+    vectors = vs.core.svp1.Analyse(planes["clip"], planes["data"], clip, "{}")
+    return vs.core.svp2.SmoothFps(
+        clip,
+        planes["clip"],
+        planes["data"],
+        vectors["clip"],
+        vectors["data"],
+        "{rate:{num:2,den:1},algo:23}",
+    )
+
+
+def _mean_rows(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]]:
+    keys = list(dict.fromkeys((row["set"], row["method"]) for row in rows))
+    out: list[dict[str, str | float]] = []
+    for key in keys:
+        mine = [row for row in rows if (row["set"], row["method"]) == key]
+        mean: dict[str, str | float] = {"set": key[0], "method": key[1], "frames": len(mine)}
+        for column in ("psnr", "ssim", "equal"):
+            values = [float(row[column]) for row in mine if column in row]
+            if values:
+                mean[column] = round(
+                    min(values) if column == "equal" else float(np.mean(values)), 4
+                )
+        out.append(mean)
+    return out
+
+
+def main() -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--clips", type=Path, nargs="*", default=[])
+    parser.add_argument("--first", type=int, default=0, help="frame of the clips to begin at")
+    parser.add_argument("--count", type=int, default=16, help="frames of each clip")
+    parser.add_argument("--assets", type=Path, help="training set; its held-out part is used")
+    parser.add_argument("--samples", type=int, default=24, help="synthetic samples of each kind")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="no mvtools, no SVP, no SSIM")
+    parser.add_argument("--frames-csv", type=Path, help="write the numbers of every frame here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    networks = {
+        f"{path.parent.name}/{path.stem}": load(path).build().to(memory_format=torch.channels_last)
+        for path in arguments.weights
+    }
+    rows: list[dict[str, str | float]] = []
+    for path in arguments.clips:
+        for triplet in triplets(
+            path, arguments.count, first=arguments.first, classical=not arguments.quick
+        ):
+            made = dict(triplet.others)
+            for name, network in networks.items():
+                made[name] = interpolate(network, triplet.img0, triplet.img1)
+            for name, picture in made.items():
+                row: dict[str, str | float] = {"set": path.stem, "method": name}
+                row |= {"frame": triplet.number, "psnr": float(psnr(picture, triplet.imgt))}
+                if not arguments.quick:
+                    row["ssim"] = ssim(picture, triplet.imgt)
+                if name in networks:
+                    again = interpolate(networks[name], triplet.img0, triplet.img0)
+                    row["equal"] = float(psnr(again, triplet.img0))
+                rows.append(row)
+    if arguments.frames_csv:
+        with arguments.frames_csv.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["set", "method", "frame", "psnr", "ssim", "equal"])
+            writer.writeheader()
+            writer.writerows(rows)
+    means = _mean_rows(rows)
+    if arguments.assets:
+        held_out = Assets(arguments.assets, "held-out")
+        means += evaluate_synthetic(networks, held_out, samples=arguments.samples)
+    writer = csv.DictWriter(sys.stdout, ["set", "method", "frames", "psnr", "ssim", "equal"])
+    writer.writeheader()
+    writer.writerows(means)
+
+
+if __name__ == "__main__":
+    main()

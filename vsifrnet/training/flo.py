@@ -1,0 +1,45 @@
+"""Optical flow files: the Middlebury .flo format (magic, width, height, x and y interleaved)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsifrnet.training.errors import DataError
+
+__all__ = ["read_flo", "write_flo"]
+
+MAGIC = b"PIEH"
+
+
+def read_flo(path: Path) -> NDArray[np.float32]:
+    """(H, W, 2): x and y, in pixels.
+
+    Raises:
+        DataError: the file is missing, not a .flo file or cut short.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read the flow {path}: {error.strerror}") from error
+    if data[:4] != MAGIC or len(data) < 12:
+        raise DataError(f"{path} is not a .flo file")
+    width, height = (int(v) for v in np.frombuffer(data, "<i4", 2, 4))
+    if width < 1 or height < 1 or len(data) != 12 + 8 * width * height:
+        raise DataError(f"{path} has {len(data)} bytes, which {width}x{height} does not fit")
+    return np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2).astype(np.float32)
+
+
+def write_flo(path: Path, flow: NDArray[np.float32]) -> None:
+    """Write ``flow`` (H, W, 2), to a temporary name first."""
+    height, width, _ = flow.shape
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        size = np.array([width, height], dtype="<i4").tobytes()
+        temporary.write_bytes(MAGIC + size + flow.astype("<f4").tobytes())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

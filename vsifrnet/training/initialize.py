@@ -1,0 +1,28 @@
+"""Weights to start from nothing with."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from vsifrnet.network import CONFIGS, IFRNet
+
+__all__ = ["fresh_network"]
+
+
+def fresh_network(size: str, seed: int) -> IFRNet:
+    """A network with random weights that depend on the seed alone.
+
+    Kaiming normal for PReLU at its first slope of 0.25; the transposed convolutions, which make
+    the flows, start small. PyTorch's own initialisation learns nothing here for hundreds of steps.
+    """
+    network = IFRNet(CONFIGS[size])
+    random = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=0.01, generator=random)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, a=0.25, generator=random)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network

@@ -1,0 +1,168 @@
+"""Layers that move and bend, rendered at any time with their exact flow.
+
+A layer is a texture on a plane of its own, in pixels of the picture around the texture's centre.
+At time t its map takes a plane point p to the screen::
+
+    x = A_t W_t(p) + c_t
+
+``W_t`` bends the plane by two shear waves, one across the other (hair, cloth, limbs): each adds
+to one coordinate a sum of sines of the other, so that the map and its inverse are both exact.
+Matrices, offsets and wave amplitudes change linearly with t. For the flow at t of the layer that
+is topmost at x: p = M_t^-1(x), flow t -> 0 is M_0(p) - x, flow t -> 1 is M_1(p) - x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bend", "Layer", "Motion", "grid", "render"]
+
+Array = NDArray[np.float32]
+
+
+def grid(height: int, width: int) -> tuple[Array, Array]:
+    """Pixel positions x and y, each (height, width)."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    return x, y
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bend:
+    """The two shear waves of a plane, turned by ``angle``."""
+
+    angle: float
+    frequency: tuple[Array, Array]
+    """Of the waves along either axis, radians per pixel: (number of sines,) each."""
+    phase: tuple[Array, Array]
+    start: tuple[Array, Array]
+    """Amplitudes at t = 0, pixels."""
+    end: tuple[Array, Array]
+    """Amplitudes at t = 1."""
+
+    @cached_property
+    def _turn(self) -> NDArray[np.float64]:
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        return np.array([[c, s, 0.0], [-s, c, 0.0]])
+
+    def _wave(self, axis: int, t: float, along: Array) -> Array:
+        out = np.zeros_like(along)
+        amplitudes = (1.0 - t) * self.start[axis] + t * self.end[axis]
+        for amplitude, frequency, phase in zip(
+            amplitudes, self.frequency[axis], self.phase[axis], strict=True
+        ):
+            out += np.float32(amplitude) * np.sin(np.float32(frequency) * along + np.float32(phase))
+        return out
+
+    def forward(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
+        """Plane points to where the waves carry them."""
+        u, v = _apply(self._turn, x, y)
+        u = u + self._wave(0, t, v)
+        v = v + self._wave(1, t, u)
+        return _apply(invert(self._turn), u, v)
+
+    def inverse(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
+        """The inverse of ``forward``."""
+        u, v = _apply(self._turn, x, y)
+        v = v - self._wave(1, t, u)
+        u = u - self._wave(0, t, v)
+        return _apply(invert(self._turn), u, v)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """The map of a layer from its plane to the screen, over time."""
+
+    start: NDArray[np.float64]
+    """(2, 3): the affine part at t = 0."""
+    end: NDArray[np.float64]
+    """(2, 3): the affine part at t = 1."""
+    bend: Bend | None = None
+
+    def matrix(self, t: float) -> NDArray[np.float64]:
+        """(2, 3): the affine part at ``t``."""
+        return (1.0 - t) * self.start + t * self.end
+
+    def forward(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
+        """Plane points to the screen at ``t``."""
+        if self.bend is not None:
+            x, y = self.bend.forward(t, x, y)
+        return _apply(self.matrix(t), x, y)
+
+    def inverse(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
+        """Screen points at ``t`` to the plane."""
+        x, y = _apply(invert(self.matrix(t)), x, y)
+        return (x, y) if self.bend is None else self.bend.inverse(t, x, y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A texture and how it moves."""
+
+    texture: NDArray[np.uint8]
+    """(h, w, 4): RGB premultiplied by alpha, alpha."""
+    density: float
+    """Texture pixels per pixel of the plane."""
+    motion: Motion
+    endless: bool = False
+    """Mirrored beyond its borders (backgrounds) rather than transparent."""
+    light: tuple[float, float] = (1.0, 1.0)
+    """Brightness at t = 0 and t = 1."""
+
+    def draw(self, t: float, px: Array, py: Array) -> tuple[Array, Array]:
+        """(H, W, 3) premultiplied colour and (H, W, 1) alpha at plane points, in [0, 1]."""
+        height, width = self.texture.shape[:2]
+        density = np.float32(self.density)
+        sampled = cv2.remap(
+            self.texture,
+            px * density + np.float32((width - 1) / 2),
+            py * density + np.float32((height - 1) / 2),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT_101 if self.endless else cv2.BORDER_CONSTANT,
+        )
+        scaled = sampled.astype(np.float32) * np.float32(1 / 255)
+        light = np.float32((1.0 - t) * self.light[0] + t * self.light[1])
+        return scaled[..., :3] * light, scaled[..., 3:]
+
+
+def render(
+    layers: Sequence[Layer], height: int, width: int, t: float
+) -> tuple[Array, Array, Array, Array]:
+    """Pictures at 0, t and 1, each (H, W, 3), and the flow (H, W, 4): t -> 0, t -> 1.
+
+    The first layer is the lowest. The flow is that of the topmost layer whose alpha is a half or
+    more.
+    """
+    x, y = grid(height, width)
+    pictures = [np.zeros((height, width, 3), dtype=np.float32) for _ in range(3)]
+    flow = np.zeros((height, width, 4), dtype=np.float32)
+    for layer in layers:
+        for picture, time in zip(pictures, (0.0, t, 1.0), strict=True):
+            px, py = layer.motion.inverse(time, x, y)
+            colour, alpha = layer.draw(time, px, py)
+            picture *= 1 - alpha
+            picture += colour
+            if picture is pictures[1]:
+                seen = alpha[..., 0] >= 0.5
+                for channel, end in ((0, 0.0), (2, 1.0)):
+                    qx, qy = layer.motion.forward(end, px, py)
+                    np.copyto(flow[..., channel], qx - x, where=seen)
+                    np.copyto(flow[..., channel + 1], qy - y, where=seen)
+    return pictures[0], pictures[1], pictures[2], flow
+
+
+def _apply(matrix: NDArray[np.float64], x: Array, y: Array) -> tuple[Array, Array]:
+    m = matrix.astype(np.float32)
+    return m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2]
+
+
+def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a (2, 3) affine map."""
+    full = np.vstack((matrix, (0.0, 0.0, 1.0)))
+    return np.linalg.inv(full)[:2]

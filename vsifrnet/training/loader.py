@@ -1,0 +1,63 @@
+"""Batches by step, made in worker processes ahead of their use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from vsifrnet.training.errors import TrainingError
+from vsifrnet.training.sample import Batch, DataSet, collate
+
+__all__ = ["Batches", "load_batches"]
+
+
+class Batches(Dataset[Batch | TrainingError]):
+    """The batch of one process at a step: samples ``step * batch + rank * share`` and on.
+
+    So the samples of a step are the same however many processes share them.
+    """
+
+    def __init__(self, data: DataSet, batch: int, *, rank: int = 0, world: int = 1) -> None:
+        if batch % world:
+            raise TrainingError(f"batch is {batch}: it must divide by the {world} processes")
+        self.data = data
+        self.batch = batch
+        self.share = batch // world
+        self.rank = rank
+
+    def __getitem__(self, step: int) -> Batch | TrainingError:
+        first = step * self.batch + self.rank * self.share
+        try:
+            return collate([self.data.sample(i) for i in range(first, first + self.share)])
+        except TrainingError as error:
+            # Returned, not raised: a worker process would bury it in a second traceback.
+            return error
+
+
+def load_batches(batches: Batches, steps: range, *, workers: int) -> Iterator[Batch]:
+    """The batches of ``steps`` in order.
+
+    Raises:
+        TrainingError: what a data set said was wrong.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=list(steps),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread,
+    )
+    for batch in loader:
+        if isinstance(batch, TrainingError):
+            raise batch
+        yield batch
+
+
+def _one_thread(_worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
