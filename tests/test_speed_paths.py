@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from conftest import moving, psnr, same, scene
 from torch import Tensor, nn
 
 from vsifrnet import backend, ifrnet, ops, weights
+from vsifrnet.benchmarks import contenders, cost
+from vsifrnet.benchmarks.official import Official
 from vsifrnet.interpolator import Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source, Uploads
 from vsifrnet.network import CONFIGS, IFRNet
@@ -99,6 +102,35 @@ def test_network_in_both_modes(name: str, layout: torch.memory_format) -> None:
     images = picture(0)[None], picture(2)[None]
     plain, fast = both_ways(lambda: model(*images, torch.tensor([0.3])))
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_network_equals_the_benchmarks_official_code(network: IFRNet, scale: float) -> None:
+    images = picture(0)[None], picture(2)[None]
+    official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        made = network(*images, torch.tensor([0.3]), scale)
+    torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
+
+
+def test_contenders_show_the_same_frames() -> None:
+    clip = contenders.moving(96, 64, 4)
+    task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
+    ours, official = (
+        contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
+        for name in ("ours", "official")
+    )
+    for n in range(2, 5):
+        with ours.get_frame(n) as a, official.get_frame(n) as b:
+            for p in range(3):
+                steps = np.asarray(a[p]).astype(int) - np.asarray(b[p])
+                assert abs(steps).max() <= 1
+
+
+def test_cost() -> None:
+    """Convolutions of S at 1280x720, counted by hand: 202 GFLOP."""
+    parts = cost.count("S", 1280, 720)
+    assert sum(part["flops"] for part in parts.values()) == pytest.approx(202.4e9, rel=1e-3)
 
 
 def test_network_leaves_its_inputs(network: IFRNet) -> None:

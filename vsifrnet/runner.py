@@ -163,12 +163,18 @@ class CudaGraphs:
         self, work: Callable[[], Tensor | None]
     ) -> tuple[Tensor | None, Callable[[], None]]:
         graph = torch.cuda.CUDAGraph()
-        # Other lanes go on meanwhile: what their threads call is not part of this recording.
-        with (
-            self._one_at_a_time,
-            torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
-        ):
-            result = work()
+        try:
+            # Other lanes go on meanwhile: what their threads call is not part of this recording.
+            with (
+                self._one_at_a_time,
+                torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+            ):
+                result = work()
+        except RuntimeError as error:
+            # To end a recording that ran out of memory fails as well, and would hide why.
+            if isinstance(error.__context__, torch.OutOfMemoryError):
+                raise error.__context__ from None
+            raise
         return result, graph.replay
 
 
