@@ -12,6 +12,7 @@ from conftest import psnr, scene
 
 from vsifrnet import backend, weights
 from vsifrnet.interpolator import Interpolator, prepare
+from vsifrnet.lanes import Lanes, Source
 from vsifrnet.network import IFRNet
 from vsifrnet.weights import Weights
 
@@ -165,9 +166,9 @@ def test_nothing_global_changes() -> None:
         torch.backends.cudnn.benchmark,
         torch.backends.cudnn.allow_tf32,
     )
-    lane = backend.Lane("test")
     engine = backend.resolve("cpu", "auto")
-    lane.run(Interpolator(prepare(weights.load(), engine)), picture(0), picture(1), HALF)
+    lanes = Lanes([Interpolator(prepare(weights.load(), engine))], engine.device)
+    lanes.make(0, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
     after = (
         torch.get_default_dtype(),
         torch.get_num_threads(),
