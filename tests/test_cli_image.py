@@ -197,6 +197,7 @@ def test_wrong_input(pair, tmp_path, capsys):
         ((*paths, *out, "-n", 0), "-n 0: accepted is a number from 1"),
         ((*paths, *out, "-t", "1"), "-t 1: accepted is a time between 0 and 1"),
         ((*paths, *out, "-n", 2), "2 pictures need a name with %d"),
+        ((*paths, "-o", tmp_path / "100%_%d.png"), "accepted is a name with one %d"),
         ((*paths, "-o", paths[0]), "is there already (--overwrite replaces it)"),
         ((*paths, "-o", tmp_path / "no" / "m.png"), "there is no folder"),
         ((*paths, "-o", tmp_path / "m.bmp"), "accepted is a name with one of .png"),

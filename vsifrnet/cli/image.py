@@ -129,7 +129,10 @@ def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
         accepted = ", ".join((*pictures.SUFFIXES, ".gif", ".apng", ".mp4"))
         raise CommandError(f"-o {output}: accepted is a name with one of {accepted}")
     elif _pattern(output):
-        targets = [output.with_name(output.name % i) for i in range(1, count + 1)]
+        try:
+            targets = [output.with_name(output.name % i) for i in range(1, count + 1)]
+        except (TypeError, ValueError):
+            raise CommandError(f"-o {output}: accepted is a name with one %d") from None
     elif count == 1:
         targets = [output]
     else:
