@@ -25,7 +25,7 @@ $(VENV)/test.stamp: $(BIN)/python setup.cfg pyproject.toml
 	touch $@
 
 $(BIN)/python:
-	"$$(sh tools/find-python.sh)" -m venv $(VENV)
+	python=$$(sh tools/find-python.sh) && "$$python" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 clean:

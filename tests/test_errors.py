@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from conftest import core, moving
+from conftest import core, moving, planes, same
+from safetensors.torch import save_file
 
-from vsifrnet import ifrnet
+from vsifrnet import ifrnet, weights
 
 BAD_ARGUMENTS = [
-    ({"multi": 0}, "multi=0", "above 0"),
-    ({"multi": -2}, "multi=-2", "above 0"),
+    ({"multi": 0}, "multi=0", "from 1/100 to 1000"),
+    ({"multi": -2}, "multi=-2", "from 1/100 to 1000"),
     ({"multi": 2.5}, "multi=2.5", "Fraction"),
     ({"multi": "2"}, "multi='2'", "Fraction"),
     ({"multi": True}, "multi=True", "Fraction"),
     ({"multi": Fraction(1, 10)}, "makes 0 frames", "1 to"),
-    ({"multi": 2**31}, "multi=2147483648", "1 to"),
+    ({"multi": 1001}, "multi=1001", "from 1/100 to 1000"),
+    ({"multi": Fraction(1, 101)}, "multi=Fraction(1, 101)", "from 1/100 to 1000"),
+    ({"fps_num": 10**6}, "fps_num=1000000", "1/100 to 1000 times"),
     ({"fps_den": 1}, "fps_den=1", "fps_num"),
     ({"fps_num": 0}, "fps_num=0", "at least 1"),
     ({"fps_num": 60.0}, "fps_num=60.0", "at least 1"),
@@ -47,8 +52,12 @@ BAD_ARGUMENTS = [
     ({"device": 97}, "device=97", "PyTorch finds"),
     ({"device": "cuda:97"}, "device='cuda:97'", "PyTorch finds"),
     ({"precision": "half"}, "precision='half'", "'auto', 'fp32', 'fp16', 'bf16'"),
-    ({"num_streams": 0}, "num_streams=0", "at least 1"),
-    ({"num_streams": 1.5}, "num_streams=1.5", "at least 1"),
+    ({"precision": []}, "precision=[]", "'auto', 'fp32', 'fp16', 'bf16'"),
+    ({"matrix": "ictcp"}, "matrix='ictcp'", "'709' (1)"),
+    ({"num_streams": 33}, "num_streams=33", "from 1 to 32"),
+    ({"model": ""}, "model=''", "a name or a path"),
+    ({"num_streams": 0}, "num_streams=0", "from 1 to 32"),
+    ({"num_streams": 1.5}, "num_streams=1.5", "from 1 to 32"),
     ({"model": "no_such_model"}, "no_such_model", "ifrnet_s"),
     ({"model": "no_such_file.pth"}, "no_such_file.pth", ""),
 ]
@@ -90,6 +99,62 @@ def test_target_rate_without_a_rate() -> None:
     with pytest.raises(vs.Error, match="fps_num=60: the clip has no constant frame rate"):
         ifrnet(vfr, fps_num=60)
     assert ifrnet(vfr, fps_num=60, timecodes=[0, 0.1, 0.2]).num_frames == 18
+
+
+@pytest.mark.parametrize(
+    ("prop", "value"), [("_Matrix", 0), ("_Matrix", 3), ("_Matrix", 14), ("_ChromaLocation", 6)]
+)
+def test_props_that_cannot_be_converted(prop: str, value: int) -> None:
+    out = ifrnet(moving(3).std.SetFrameProps(**{prop: value}), sc=False)
+    out.get_frame(0)
+    with pytest.raises(vs.Error, match=f"ifrnet: frame 1: {prop}={value}: accepted"):
+        out.get_frame(1)
+
+
+def test_transfer_and_primaries_have_no_say() -> None:
+    plain = ifrnet(moving(2), sc=False).get_frame(1)
+    odd = ifrnet(moving(2).std.SetFrameProps(_Transfer=3, _Primaries=77), sc=False).get_frame(1)
+    assert same(plain, odd)
+    assert odd.props["_Primaries"] == 77
+
+
+def test_not_a_number_is_black() -> None:
+    clip = moving(3, format=vs.RGBS)
+    bad = clip.std.Expr("x 0 / x 0 / -")  # inf - inf
+    assert np.isnan(planes(bad.get_frame(1))[0]).any()
+    made = planes(ifrnet(clip[0] + bad[1:], sc=False).get_frame(1))
+    assert all(np.isfinite(plane).all() for plane in made)
+
+
+def test_errors_of_the_source_come_through() -> None:
+    def fail(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        if n == 2:
+            raise vs.Error("the disk is gone")
+        return f
+
+    clip = moving(4)
+    out = ifrnet(clip.std.ModifyFrame(clip, fail), sc=False)
+    with pytest.raises(vs.Error, match="the disk is gone"):
+        out.get_frame(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"multi": 3}, "multi=3"),
+        ({"multi": Fraction(5, 2)}, "multi=5/2"),
+        ({"multi": 2, "dup_mode": "bridge"}, "dup_mode='bridge'"),
+        ({"fps_num": 60, "timecodes": [0, 1, 2]}, "timecodes"),
+    ],
+)
+def test_models_that_ignore_the_time(arguments: dict[str, Any], named: str, tmp_path: Path) -> None:
+    network = weights.load().build()
+    network.state_dict()["decoder4.convblock.0.0.weight"][:, -1] = 0
+    blind = tmp_path / "blind.safetensors"
+    save_file(network.state_dict(), blind)
+    with pytest.raises(vs.Error, match=rf"ifrnet: {named}.*ifrnet_s"):
+        ifrnet(moving(3), model=blind, **arguments)
+    assert ifrnet(moving(3), model=blind, multi=4, sc=False).get_frame(1).width == 64
 
 
 def test_positional_arguments_are_refused() -> None:

@@ -149,7 +149,7 @@ def test_weights_that_ignore_t_refuse_other_times(blind: IFRNet) -> None:
         Interpolator(blind, t_blind=True)(picture(0), picture(1), Fraction(1, 3))
 
 
-@pytest.mark.parametrize("precision", ["bf16"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_precision(loaded: Weights, network: IFRNet, precision: str) -> None:
     low = prepare(loaded, backend.resolve("cpu", precision))
     images = picture(0, 160, 96), picture(3, 160, 96)

@@ -6,7 +6,7 @@ for python in \
     "${PYENV_ROOT:-/nonexistent}"/versions/*/bin/python3 \
     "$HOME"/.local/share/uv/python/*/bin/python3 \
     /opt/*/bin/python3 /usr/local/bin/python3*; do
-    if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+    if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
         command -v "$python"
         exit 0
     fi

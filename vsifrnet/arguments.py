@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import vapoursynth as vs
 
+from vsifrnet.frames import MATRICES
 from vsifrnet.interpolator import HALVINGS
 from vsifrnet.timecodes import Timecodes, frame_times
 from vsifrnet.timeline import TimedTimeline, Timeline
@@ -15,14 +16,13 @@ from vsifrnet.timeline import TimedTimeline, Timeline
 __all__ = [
     "ARGUMENTS",
     "DUP_MODES",
-    "MATRICES",
     "SC_MODES",
     "check_bool",
     "check_choice",
     "check_clip",
     "check_halving",
     "check_int",
-    "check_positive",
+    "check_not_negative",
     "check_unit",
     "default_matrix",
     "timeline",
@@ -31,20 +31,8 @@ __all__ = [
 SC_MODES = ("hold", "nearest", "blend")
 DUP_MODES = ("keep", "bridge")
 
-MATRICES = {
-    "709": vs.MATRIX_BT709,
-    "fcc": vs.MATRIX_FCC,
-    "470bg": vs.MATRIX_BT470_BG,
-    "170m": vs.MATRIX_ST170_M,
-    "240m": vs.MATRIX_ST240_M,
-    "ycgco": vs.MATRIX_YCGCO,
-    "2020ncl": vs.MATRIX_BT2020_NCL,
-    "2020cl": vs.MATRIX_BT2020_CL,
-    "chromancl": vs.MATRIX_CHROMATICITY_DERIVED_NCL,
-    "chromacl": vs.MATRIX_CHROMATICITY_DERIVED_CL,
-    "ictcp": vs.MATRIX_ICTCP,
-}
-"""Matrices of YUV by their names in ``core.resize``."""
+SLOWEST, FASTEST = Fraction(1, 100), 1000
+"""Output frames per source frame."""
 
 MAX_FRAMES = 2**31 - 1
 
@@ -60,7 +48,7 @@ class Argument(NamedTuple):
 ARGUMENTS: dict[str, Argument] = {
     "multi": Argument(
         "int, Fraction",
-        "above 0; output frames per source frame",
+        "1/100 to 1000; output frames per source frame",
     ),
     "fps_num": Argument(
         "int",
@@ -162,8 +150,11 @@ def timeline(
     timecodes: Timecodes | None,
 ) -> Timeline | TimedTimeline:
     """The timeline that the arguments about the rate ask for."""
-    if isinstance(multi, bool) or not isinstance(multi, int | Fraction) or multi <= 0:
-        raise ValueError(f"multi={multi!r}: accepted is an int or a Fraction above 0")
+    fits = isinstance(multi, int | Fraction) and not isinstance(multi, bool)
+    if not fits or not SLOWEST <= multi <= FASTEST:
+        raise ValueError(
+            f"multi={multi!r}: accepted is an int or a Fraction from {SLOWEST} to {FASTEST}"
+        )
     target = _target(fps_num, fps_den)
     result: Timeline | TimedTimeline
     if target is None:
@@ -173,12 +164,15 @@ def timeline(
     elif multi != 2:
         raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
     elif timecodes is not None:
-        with clip.get_frame(clip.num_frames - 1) as last:
-            num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
-        duration = Fraction(num, den) if num and den else None
-        result = TimedTimeline(frame_times(timecodes, clip.num_frames, duration), target)
+        times = frame_times(timecodes, clip.num_frames, lambda: _last_duration(clip))
+        result = TimedTimeline(times, target)
     elif clip.fps:
         result = Timeline(clip.num_frames, target / Fraction(clip.fps))
+        if not SLOWEST <= result.multi <= FASTEST:
+            raise ValueError(
+                f"fps_num={fps_num}, fps_den={fps_den}: is {float(result.multi):g} times the "
+                f"clip's rate, accepted is {SLOWEST} to {FASTEST} times"
+            )
     else:
         raise ValueError(
             f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); accepted "
@@ -190,6 +184,15 @@ def timeline(
             f"{clip.num_frames}, accepted is a rate that makes 1 to {MAX_FRAMES}"
         )
     return result
+
+
+def _last_duration(clip: vs.VideoNode) -> Fraction | None:
+    try:
+        with clip.get_frame(clip.num_frames - 1) as last:
+            num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
+    except vs.Error as error:
+        raise ValueError(f"timecodes: the clip's last frame cannot be read ({error})") from error
+    return Fraction(num, den) if num and den else None
 
 
 def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
@@ -241,7 +244,7 @@ def check_unit(name: str, value: object) -> None:
         raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
 
 
-def check_positive(name: str, value: object) -> None:
+def check_not_negative(name: str, value: object) -> None:
     """Refuse what is not a finite number of at least 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < inf:  # type: ignore[operator]

@@ -13,6 +13,8 @@ log = logging.getLogger("vsifrnet")
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
+MOST_STREAMS = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
@@ -39,7 +41,7 @@ def resolve(
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU that multiplies
             it in hardware, else fp32.
-        num_streams: at least 1; None is 2 on CUDA and 1 on the CPU, where one pair already
+        num_streams: 1 to 32; None is 2 on CUDA and 1 on the CPU, where one pair already
             takes every core.
 
     Raises:
@@ -48,7 +50,7 @@ def resolve(
     chosen = _resolve_device(device)
     if precision == "auto":
         dtype = _fastest(chosen)
-    elif precision in PRECISIONS:
+    elif precision in tuple(PRECISIONS):
         dtype = PRECISIONS[precision]
     else:
         accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
@@ -57,8 +59,10 @@ def resolve(
         log.warning("ifrnet: precision=%r is emulated on this CPU and slow", precision)
     if num_streams is None:
         num_streams = 2 if chosen.type == "cuda" else 1
-    elif isinstance(num_streams, bool) or not isinstance(num_streams, int) or num_streams < 1:
-        raise ValueError(f"num_streams={num_streams!r}: accepted is an int of at least 1")
+    elif type(num_streams) is not int or not 1 <= num_streams <= MOST_STREAMS:
+        raise ValueError(
+            f"num_streams={num_streams!r}: accepted is an int from 1 to {MOST_STREAMS}"
+        )
     return Backend(device=chosen, dtype=dtype, num_streams=num_streams)
 
 

@@ -33,7 +33,7 @@ from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source
 from vsifrnet.timecodes import Timecodes
-from vsifrnet.timeline import TimedTimeline, Timeline
+from vsifrnet.timeline import Position, TimedTimeline, Timeline
 
 __all__ = ["ifrnet"]
 
@@ -75,7 +75,7 @@ def ifrnet(
     Args:
         clip: constant format and size, at least 2 frames; GRAY, YUV or RGB, 8 to 16 bit integer,
             half or single float.
-        multi: output frames per source frame, above 0.
+        multi: output frames per source frame, from 1/100 to 1000.
         fps_num, fps_den: target frame rate in place of ``multi``; needs a clip with a frame rate.
         model: a model's name or a path to weights (.safetensors, .pth); None is the one in the
             package.
@@ -91,7 +91,7 @@ def ifrnet(
         dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; longer
             ones are a picture that stands still.
         dup_threshold: with "bridge", the change, in 8-bit steps within 32x32 pixels, from which on
-            a frame shows another drawing; above 0.
+            a frame shows another drawing, 0 or more.
         timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
             timecode file (v1, v2) or one time in seconds a frame. Needs ``fps_num``.
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
@@ -115,7 +115,7 @@ def ifrnet(
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
         arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
         arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
-        arguments.check_positive("dup_threshold", dup_threshold)
+        arguments.check_not_negative("dup_threshold", dup_threshold)
         matrix = arguments.default_matrix(clip, matrix)
         engine = backend.resolve(device, precision, num_streams)
         loaded = weights.load(model, auto_download=auto_download)
@@ -158,17 +158,19 @@ def _wire(
         node = node.std.SelectEvery(cycle, offsets, modify_duration=False)
         return _uncached(node[: timeline.length])
 
-    sources = [retime(shift(clip, k)) for k in range(timeline.reach)]
+    sources = {k: retime(shift(clip, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
     kept = RGB_CACHE + 2 * len(lanes) + dup_max
     rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
-    firsts = [shift(rgb, -k) for k in range(max(dup_max, 1))]
-    nexts = [shift(rgb, k) for k in range(1, max(dup_max, 1) + 1)]
-    first = rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts)
-    following = rgb.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts)
-    pair = [retime(_uncached(first)), retime(_uncached(following)), moments]
+    first, following = rgb, shift(rgb, 1)
+    if dup_max:
+        firsts = [shift(rgb, -k) for k in range(dup_max)]
+        nexts = [shift(rgb, k) for k in range(1, dup_max + 1)]
+        first = _uncached(rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts))
+        following = _uncached(rgb.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts))
+    pair = [retime(first), retime(following), moments]
     makers = [
         _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, lanes, index)))
         for index in range(len(lanes))
@@ -176,15 +178,16 @@ def _wire(
     blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
 
     picked = sources[0].std.FrameEval(
-        _Pick(timeline, sources, makers, blender, matrix, sc_mode),
+        _Pick(timeline, sources[0], sources[1], makers, blender, matrix, sc_mode),
         prop_src=[moments, sources[0]],
-        clip_src=sources[:2],
+        clip_src=[sources[0], sources[1]],
     )
     timed = _uncached(picked)
     if fps := timeline.fps(clip.fps):
         # For the clip's frame rate only; _Time writes the frames' durations.
         timed = picked.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
-    return timed.std.ModifyFrame([picked, *sources], _Time(timeline, clip))
+    time = _Time(timeline, clip, list(sources), sc_mode)
+    return timed.std.ModifyFrame([picked, moments, *sources.values()], time)
 
 
 class _First:
@@ -213,14 +216,16 @@ class _Pick:
     def __init__(
         self,
         timeline: Timeline | TimedTimeline,
-        sources: list[vs.VideoNode],
+        left: vs.VideoNode,
+        right: vs.VideoNode,
         makers: list[vs.VideoNode],
         blender: vs.VideoNode,
         matrix: int,
         sc_mode: str,
     ) -> None:
         self._timeline = timeline
-        self._left, self._right = sources[:2]
+        self._left = left
+        self._right = right
         self._makers = makers
         self._blender = blender
         self._matrix = matrix
@@ -237,17 +242,20 @@ class _Pick:
             return self._left
         if gap.kind is Kind.MAKE:
             # All times of a pair go to one maker, which then encodes the pair once.
-            return self._finish(self._makers[gap.first % len(self._makers)], left)
+            return self._finish(n, self._makers[gap.first % len(self._makers)], left)
         if self._sc_mode == "blend":
-            return self._finish(self._blender, left)
-        right_is_nearest = self._sc_mode == "nearest" and 2 * position.phase >= 1
-        return self._right if right_is_nearest else self._left
+            return self._finish(n, self._blender, left)
+        return self._right if _is_right(gap, position, self._sc_mode) else self._left
 
-    def _finish(self, rgb: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
+    def _finish(self, n: int, rgb: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
         """Frames of ``rgb`` in the format and with the props of the source's."""
         form = self._left.format
         colour = Colour.of(left.props)
         if (rgb, colour) not in self._finished:
+            try:
+                colour.check(form)
+            except ValueError as error:
+                raise vs.Error(f"ifrnet: frame {n}: {error}") from error
             if form.color_family == vs.YUV and colour.matrix is None:
                 self._say("frames without _Matrix are taken as matrix=%d", self._matrix)
             if left.props.get("_FieldBased", 0):
@@ -301,24 +309,41 @@ class _Blend:
         return frames.write(mixed, like=first)
 
 
-class _Time:
-    """ModifyFrame: when and for how long an output frame is shown, from the source's own times."""
+def _is_right(gap: Gap, position: Position, sc_mode: str) -> bool:
+    """Whether the frame after a cut is shown already."""
+    return gap.kind is Kind.CUT and sc_mode == "nearest" and 2 * position.phase >= 1
 
-    def __init__(self, timeline: Timeline | TimedTimeline, clip: vs.VideoNode) -> None:
+
+class _Time:
+    """ModifyFrame: what is to be said of an output frame's time, from the source's own times."""
+
+    def __init__(
+        self,
+        timeline: Timeline | TimedTimeline,
+        clip: vs.VideoNode,
+        window: list[int],
+        sc_mode: str,
+    ) -> None:
         self._timeline = timeline
+        self._sc_mode = sc_mode
         self._default = 1 / clip.fps if clip.fps else None
         self._rgb = clip.format.color_family == vs.RGB
+        self._window = window
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        picked, *sources = f
-        position = self._timeline.position(n)
+        picked, moment, *sources = f
+        around = {k: source.props for k, source in zip(self._window, sources, strict=True)}
         frame = picked.copy()
         props = frame.props
         if self._rgb:
             props["_Matrix"] = vs.MATRIX_RGB
-        if position.phase and "_SceneChangePrev" in props:
-            props["_SceneChangePrev"] = 0  # that cut is before the left frame, not before this one
-        durations = [self._duration(source.props) for source in sources]
+        self._durations(n, props, around)
+        if not _is_right(Gap.read(moment.props), self._timeline.position(n), self._sc_mode):
+            self._scene_changes(n, props, around)
+        return frame
+
+    def _durations(self, n: int, props: vs.FrameProps, around: dict[int, vs.FrameProps]) -> None:
+        durations = [self._duration(around[k]) for k in range(self._timeline.reach)]
         duration = self._timeline.duration(n, durations)
         if duration is None:
             # A part of it is unknown; the left frame's would be wrong.
@@ -326,13 +351,27 @@ class _Time:
                 props.pop(name, None)
         else:
             props["_DurationNum"], props["_DurationDen"] = duration.as_integer_ratio()
-        if position.phase and "_AbsoluteTime" in props:
-            begin = sources[0].props.get("_AbsoluteTime")
-            if begin is None or durations[0] is None:
+        if "_AbsoluteTime" in props:
+            begin = around[0].get("_AbsoluteTime")
+            time = None if begin is None else self._timeline.begins(n, begin, durations[0])
+            if time is None:
                 del props["_AbsoluteTime"]
             else:
-                props["_AbsoluteTime"] = begin + float(position.phase * durations[0])
-        return frame
+                props["_AbsoluteTime"] = time
+
+    def _scene_changes(
+        self, n: int, props: vs.FrameProps, around: dict[int, vs.FrameProps]
+    ) -> None:
+        """Tags say what lies between output frames, also where source frames were dropped."""
+        left = self._timeline.position(n).left
+        before = self._timeline.position(n - 1).left if n else left - 1
+        after = self._timeline.position(n + 1).left
+        come = range(before + 1 - left, 1)  # source frames that have come since frame n - 1
+        go = range(max(after - left, 1))  # and that go by until frame n + 1
+        for name, passed in (("_SceneChangePrev", come), ("_SceneChangeNext", go)):
+            if name in props:
+                tags = [around[k].get(name, 0) for k in passed if k in around]
+                props[name] = int(any(tags))
 
     def _duration(self, props: vs.FrameProps) -> Fraction | None:
         num, den = props.get("_DurationNum"), props.get("_DurationDen")

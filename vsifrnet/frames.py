@@ -13,11 +13,23 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-__all__ = ["Colour", "from_rgb", "read", "to_rgb", "write"]
+__all__ = ["MATRICES", "Colour", "from_rgb", "read", "to_rgb", "write"]
+
+
+MATRICES = {
+    "709": vs.MATRIX_BT709,
+    "fcc": vs.MATRIX_FCC,
+    "470bg": vs.MATRIX_BT470_BG,
+    "170m": vs.MATRIX_ST170_M,
+    "240m": vs.MATRIX_ST240_M,
+    "ycgco": vs.MATRIX_YCGCO,
+    "2020ncl": vs.MATRIX_BT2020_NCL,
+}
+"""Matrices of YUV by their names in ``core.resize``."""
 
 
 def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """An RGBS frame as a tensor (3, H, W), float32, values clamped to [0, 1].
+    """An RGBS frame as a tensor (3, H, W), float32, values clamped to [0, 1], NaN as 0.
 
     ``pinned`` memory is what CUDA copies from without making anybody wait.
     """
@@ -25,7 +37,9 @@ def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
     planes = torch.empty(shape, dtype=torch.float32, pin_memory=pinned)
     array = planes.numpy()
     for p in range(3):
-        np.clip(np.asarray(frame[p]), 0.0, 1.0, out=array[p])
+        # fmax takes the number of a number and a NaN.
+        np.fmax(np.asarray(frame[p]), 0.0, out=array[p])
+        np.minimum(array[p], 1.0, out=array[p])
     return planes
 
 
@@ -56,6 +70,22 @@ class Colour(NamedTuple):
             chromaloc=None if chromaloc is None else int(chromaloc),
         )
 
+    def check(self, form: vs.VideoFormat) -> None:
+        """Refuse what zimg cannot convert to RGB and back.
+
+        Raises:
+            ValueError: names the prop, its value and what is accepted.
+        """
+        if form.color_family == vs.YUV and self.matrix not in (None, *MATRICES.values()):
+            numbers = ", ".join(str(int(number)) for number in MATRICES.values())
+            raise ValueError(f"_Matrix={self.matrix}: accepted of YUV are {numbers}, 2 or none")
+        for name, value, accepted in (
+            ("_Range", self.range, (0, 1)),
+            ("_ChromaLocation", self.chromaloc, (0, 1, 2, 3, 4, 5)),
+        ):
+            if value is not None and value not in accepted:
+                raise ValueError(f"{name}={value}: accepted are {', '.join(map(str, accepted))}")
+
 
 def to_rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
     """RGBS; ``matrix`` stands in where a frame has no ``_Matrix``.
@@ -63,7 +93,8 @@ def to_rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
     Fields are not told apart: the way back could not, and what is marked as interlaced in a script
     that interpolates is most often not.
     """
-    clip = clip.std.RemoveFrameProps("_FieldBased")
+    # Neither transfer nor primaries have a say in the conversion, but zimg refuses unknown ones.
+    clip = clip.std.RemoveFrameProps(["_FieldBased", "_Transfer", "_Primaries"])
     if clip.format.color_family == vs.YUV:
         return clip.resize.Bicubic(format=vs.RGBS, matrix_in=matrix)
     # Neither grey nor RGB has a YUV matrix, whatever the frame says; resize would refuse it.

@@ -125,11 +125,11 @@ class _Detect:
     def _fact(self, n: int, equal: vs.VideoFrame, others: list[vs.VideoFrame]) -> Fact:
         if n == self._frames - 1:
             return Fact(held=False, cut=True)
-        if is_equal(equal.props):
-            return Fact(held=True, cut=False)
+        # Cuts first: the source may tag one between equal frames.
         if self._sc_threshold is not None and is_cut(others[-1].props, self._sc_threshold):
             return Fact(held=False, cut=True)
-        return Fact(held=self._held and is_held(others[0].props), cut=False)
+        held = is_equal(equal.props) or (self._held and is_held(others[0].props))
+        return Fact(held, cut=False)
 
 
 class _Plan:

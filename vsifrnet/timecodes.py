@@ -7,7 +7,7 @@ read as such: v2 one time in milliseconds a frame, v1 frame rates of ranges of f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -19,13 +19,13 @@ type Timecodes = str | Path | Sequence[int | float | Fraction]
 
 
 def frame_times(
-    timecodes: Timecodes, frames: int, last_duration: Fraction | None
+    timecodes: Timecodes, frames: int, last_duration: Callable[[], Fraction | None]
 ) -> list[Fraction]:
     """When each frame begins, and when the last one ends: ``frames`` + 1 times in seconds.
 
     Args:
         timecodes: of ``frames`` frames, with or without the end of the last one.
-        last_duration: in seconds, for where that end is not given; None is the duration of the
+        last_duration: asked where that end is not given, in seconds; None is the duration of the
             frame before the last.
 
     Raises:
@@ -38,7 +38,7 @@ def frame_times(
         name = "timecodes"
         times = _numbers(timecodes, name)
     if len(times) == frames:
-        times.append(times[-1] + (last_duration or times[-1] - times[-2]))
+        times.append(times[-1] + (last_duration() or times[-1] - times[-2]))
     if len(times) != frames + 1:
         raise ValueError(
             f"{name}: {len(times)} times for a clip of {frames} frames, accepted is one for each"
@@ -54,6 +54,8 @@ def frame_times(
 
 def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fraction]:
     try:
+        if isinstance(values, bytes) or any(isinstance(value, bool) for value in values):
+            raise TypeError
         return [Fraction(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name}: accepted are a path or finite times in seconds") from error
@@ -62,9 +64,9 @@ def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fracti
 def _read(path: Path, frames: int, name: str) -> list[Fraction]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{name}: cannot be read ({error})") from error
-    header = re.match(r"#\s*time(?:code|stamp) format v(\d+)\s*$", lines[0] if lines else "")
+    header = re.match(r"#\s*time(?:code|stamp) format v(\d+)\s*$", lines[0] if lines else "", re.I)
     version = header[1] if header else None
     if version not in ("1", "2"):
         raise ValueError(f"{name}: accepted are files that begin with '# timecode format v1' or v2")

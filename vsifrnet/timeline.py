@@ -10,10 +10,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, floor
+from functools import cached_property
+from itertools import pairwise
+from math import ceil, floor, lcm
 from typing import NamedTuple
 
 __all__ = ["Position", "TimedTimeline", "Timeline"]
+
+MOST_PASSED = 16
+"""Source frames between two output frames that are looked at, where times are uneven."""
 
 
 class Position(NamedTuple):
@@ -79,6 +84,16 @@ class Timeline:
             total += duration * (min(end, Fraction(k + 1)) - max(begin, Fraction(k)))
         return total
 
+    def begins(self, n: int, left: float, duration: Fraction | None) -> float | None:
+        """When output frame ``n`` begins, in seconds, or None where that is not known.
+
+        ``left`` is when its left frame begins, and ``duration`` how long that is shown.
+        """
+        phase = self.position(n).phase
+        if not phase:
+            return left
+        return None if duration is None else left + float(phase * duration)
+
     def lefts(self) -> tuple[int, Sequence[int]]:
         """The left frames of all output frames as ``(cycle, offsets)`` of ``std.SelectEvery``.
 
@@ -104,7 +119,13 @@ class TimedTimeline:
     """Output frames per second, above 0."""
 
     grid = None
-    reach = 2
+
+    @cached_property
+    def reach(self) -> int:
+        """As :attr:`Timeline.reach`; source frames beyond it were on screen for a moment only."""
+        _, lefts = self.lefts()
+        longest = max((b - a for a, b in pairwise(lefts)), default=1)
+        return 1 + min(max(longest, 1), MOST_PASSED)
 
     @property
     def frames(self) -> int:
@@ -131,6 +152,20 @@ class TimedTimeline:
         """How long output frame ``n`` is shown, in seconds."""
         return 1 / self.rate
 
+    def begins(self, n: int, left: float, duration: Fraction | None) -> float:
+        """When output frame ``n`` begins, in seconds."""
+        return float(self.times[0] + n / self.rate)
+
     def lefts(self) -> tuple[int, Sequence[int]]:
         """As :meth:`Timeline.lefts`; here nothing repeats."""
-        return self.frames, [self.position(n).left for n in range(self.length)]
+        # Over one denominator, since a film has a million times.
+        common = lcm(*(time.denominator for time in self.times), self.rate.numerator)
+        times = [int(time * common) for time in self.times]
+        step = int(common / self.rate)
+        offsets = []
+        left = 0
+        for time in range(times[0], times[0] + self.length * step, step):
+            while times[left + 1] <= time:
+                left += 1
+            offsets.append(left)
+        return self.frames, offsets

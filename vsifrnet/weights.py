@@ -125,7 +125,7 @@ def locate(model: str | Path, *, auto_download: bool = False) -> tuple[Path, reg
     Raises:
         WeightsError: see :func:`load`.
     """
-    if isinstance(model, str):
+    if isinstance(model, str) and model:
         info = registry.find(model)
         if info is not None:
             return _known(info, auto_download), info
