@@ -157,8 +157,8 @@ def test_precision(loaded: Weights, network: IFRNet, precision: str) -> None:
     assert psnr(exact, rough) >= 50
 
 
-def test_nothing_global_changes() -> None:
-    before = (
+def settings() -> tuple[object, ...]:
+    return (
         torch.get_default_dtype(),
         torch.get_num_threads(),
         torch.get_float32_matmul_precision(),
@@ -166,15 +166,11 @@ def test_nothing_global_changes() -> None:
         torch.backends.cudnn.benchmark,
         torch.backends.cudnn.allow_tf32,
     )
+
+
+def test_nothing_global_changes() -> None:
+    before = settings()
     engine = backend.resolve("cpu", "auto")
     lanes = Lanes([Interpolator(prepare(weights.load(), engine))], engine.device)
     lanes.make(0, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
-    after = (
-        torch.get_default_dtype(),
-        torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
-        torch.is_grad_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.allow_tf32,
-    )
-    assert before == after
+    assert settings() == before

@@ -320,15 +320,18 @@ class _Time:
             props["_SceneChangePrev"] = 0  # that cut is before the left frame, not before this one
         durations = [self._duration(source.props) for source in sources]
         duration = self._timeline.duration(n, durations)
-        if duration is not None:
+        if duration is None:
+            # A part of it is unknown; the left frame's would be wrong.
+            for name in ("_DurationNum", "_DurationDen"):
+                props.pop(name, None)
+        else:
             props["_DurationNum"], props["_DurationDen"] = duration.as_integer_ratio()
-        begin, end = (source.props.get("_AbsoluteTime") for source in sources[:2])
-        if begin is not None:
-            if end is not None and position.left + 1 < self._timeline.frames:
-                span = end - begin
+        if position.phase and "_AbsoluteTime" in props:
+            begin = sources[0].props.get("_AbsoluteTime")
+            if begin is None or durations[0] is None:
+                del props["_AbsoluteTime"]
             else:
-                span = float(durations[0] or 0)
-            props["_AbsoluteTime"] = begin + float(position.phase) * span
+                props["_AbsoluteTime"] = begin + float(position.phase * durations[0])
         return frame
 
     def _duration(self, props: vs.FrameProps) -> Fraction | None:
