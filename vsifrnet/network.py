@@ -190,7 +190,7 @@ class IFRNet(nn.Module):
         pictures = torch.cat((img0, img1)).float()
         if mean is None:
             mean = pair_mean(*pictures.chunk(2))
-        pictures = pictures - mean.repeat(2, 1, 1, 1)
+        pictures = pictures.sub_(mean.repeat(2, 1, 1, 1))  # its own copy since torch.cat
         resized = pictures if scale == 1.0 else resize(pictures, scale)
         resized = resized.to(self.dtype, memory_format=torch.channels_last)
         return Pair(pictures=pictures, mean=mean, features=self.encoder(resized), scale=scale)
@@ -216,7 +216,7 @@ class IFRNet(nn.Module):
             up = 1.0 / pair.scale
             flows[0] = resize(flow, up) * up
             mask, residual = resize(mask, up), resize(residual, up)
-        image = blend(pair.pictures, flows[0], mask) + pair.mean + residual
+        image = residual + blend(pair.pictures, flows[0], mask).add_(pair.mean)
         return Synthesis(
             image=image.clamp(0.0, 1.0),
             flows0=tuple(flow[:, 0:2] for flow in flows),

@@ -58,16 +58,16 @@ class Eager:
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`; pictures of any device and floating-point type."""
         self._pairs = []
-        both = torch.stack((img0, img1)).to(self.device, torch.float32)
-        height, width = self._size = both.shape[2], both.shape[3]
-        mean = pair_mean(both[:1], both[1:])
+        pair = [img[None].to(self.device, torch.float32) for img in (img0, img1)]
+        height, width = self._size = img0.shape[1], img0.shape[2]
+        mean = pair_mean(*pair)
         right, bottom = -width % self._multiple, -height % self._multiple
         if right or bottom:
             # Replicated, the border neither shifts the mean nor puts an edge into the picture.
-            both = F.pad(both, (0, right, 0, bottom), mode="replicate")
+            pair = [F.pad(img, (0, right, 0, bottom), mode="replicate") for img in pair]
         for flip in self._flips:
-            img0, img1 = (both.flip(flip) if flip else both).chunk(2)
-            self._pairs.append(self._network.encode(img0, img1, scale=self._scale, mean=mean))
+            flipped = [img.flip(flip) for img in pair] if flip else pair
+            self._pairs.append(self._network.encode(*flipped, scale=self._scale, mean=mean))
 
     def decode(self, t: float) -> Tensor:
         """See :class:`Runner`."""

@@ -6,6 +6,7 @@ this module as the script that ``vspipe`` loads, see :func:`script`.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
@@ -145,14 +146,11 @@ CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
 
 def missing(name: str) -> str | None:
     """What has to be installed for a contender, or None."""
+    needs = {"ort": ("onnx", "onnxscript"), "ov": ("onnx", "onnxscript"), "vs-rife": ("vsrife",)}
+    packages = [name for name in needs.get(name, ()) if importlib.util.find_spec(name) is None]
     if name in ("ort", "ov") and not hasattr(vs.core, name):
-        return f"pip install vapoursynth-mlrt-{name}"
-    if name == "vs-rife":
-        import importlib.util
-
-        if importlib.util.find_spec("vsrife") is None:
-            return "pip install vsrife"
-    return None
+        packages.append(f"vapoursynth-mlrt-{name}")
+    return f"pip install {' '.join(packages)}" if packages else None
 
 
 class _Middle(torch.nn.Module):

@@ -84,8 +84,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--frames", type=int, metavar="N", help="output frames a run [2000, 24]")
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each [3]")
-    parser.add_argument("--multi8", action="store_true", help="also multi=8 against multi=2")
-    parser.add_argument("--seeks", type=int, default=0, metavar="N", help="also N random seeks")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also multi=8, memory over random seeks, and on CUDA memory at 3840x2160",
+    )
+    parser.add_argument("--seeks", type=int, default=10_000, metavar="N", help="with --all [10000]")
     parser.add_argument("--profile", action="store_true", help="only: where a frame's time goes")
     parser.add_argument("--cost", action="store_true", help="only: parameters, FLOPs and bytes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
@@ -132,15 +136,17 @@ def run(arguments: argparse.Namespace) -> int:
     report: dict[str, Any] = {"machine": _machine(device), "results": []}
     with tempfile.TemporaryDirectory() as folder:
         results = list(_contest(task, ["ours", *others], frames, arguments.runs, Path(folder)))
-        if arguments.multi8:
+        if arguments.all:
             results += _contest({**task, "multi": 8}, ["ours"], frames, arguments.runs, folder)
     report["results"] = [{**asdict(result), "fps": result.fps} for result in results]
     sys.stdout.write(_table(results))
-    if arguments.seeks:
+    if arguments.all:
         report["seeks"] = _seek(task, arguments.seeks)
-        sys.stdout.write(
-            "\nmemory in MiB after seeks\n" + "".join(f"  {row}\n" for row in report["seeks"])
-        )
+        sys.stdout.write(f"\nmemory over random seeks, {size}\n")
+        sys.stdout.writelines(f"  {_memory(row)}\n" for row in report["seeks"])
+        if cuda:
+            report["memory_2160p"] = _seek({**task, "width": 3840, "height": 2160}, 20)
+            sys.stdout.write(f"memory at 3840x2160\n  {_memory(report['memory_2160p'][-1])}\n")
     if arguments.json:
         temporary = arguments.json.with_name(arguments.json.name + ".part")
         temporary.write_text(json.dumps(report, indent=1))
@@ -240,8 +246,14 @@ def _seek(task: Task, count: int) -> list[dict[str, float]]:
             row = {"seeks": float(n + 1), "ram": _resident_mib()}
             if torch.cuda.is_available():
                 row["vram"] = torch.cuda.memory_reserved() / 2**20
+                row["vram_peak"] = torch.cuda.max_memory_reserved() / 2**20
             rows.append(row)
     return rows
+
+
+def _memory(row: dict[str, float]) -> str:
+    sizes = [f"{name} {row[name]:.0f} MiB" for name in row if name != "seeks"]
+    return f"{row['seeks']:.0f} seeks: {', '.join(sizes)}"
 
 
 def _resident_mib() -> float:
@@ -289,7 +301,13 @@ def _table(results: list[Result]) -> str:
             lines.append(f"{result.contender:<11} {result.error}")
             continue
         slow, fast = (result.frames / f(result.seconds) for f in (max, min))
-        ratio = f"{ours / result.fps:.2f} x" if ours and result is not results[0] else ""
+        ratio = ""
+        first = results[0]
+        if result.task["multi"] != first.task["multi"] and first.seconds_per_made:
+            share = (result.seconds_per_made or 0) / first.seconds_per_made
+            ratio = f"{share:.2f} of the time a made frame"
+        elif ours and result is not first:
+            ratio = f"{ours / result.fps:.2f} x"
         made = result.frames * (1 - 1 / result.task["multi"])
         cpu = statistics.median(result.cpu_seconds) / made if result.cpu_seconds else float("nan")
         lines.append(
