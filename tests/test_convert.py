@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from vsifrnet import network
+from vsifrnet import cache, network, registry
+from vsifrnet.cli import main
 from vsifrnet.convert import read_ncnn
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import WeightsError, load
@@ -207,6 +208,7 @@ GRAPHS = {
     ),
     "unknown input": (replaced(" in2$", " timestep"), "layer Input"),
     "unknown blob": (replaced(r"^(Sigmoid +\S+ +1 1 )\S+", r"\1nothing"), "layer Sigmoid"),
+    "a blob made twice": (replaced(r"^(Sigmoid .*) \S+$", r"\1 in0"), "layer Sigmoid"),
     "other output": (replaced("out0", "out"), "out0 is not the interpolated picture"),
 }
 
@@ -244,14 +246,14 @@ def bias_of_one_encoder(content):
 
 
 WEIGHTS = {
-    "empty": (lambda _: b"", "the .bin ends here"),
+    "empty": (lambda _: b"", r"ifrnet\.bin is empty"),
     "truncated": (lambda content: content[:-1], "layer deconv_.*: the .bin ends here"),
     "half": (lambda content: content[: len(content) // 2], "layer conv_.*: the .bin ends here"),
     "more": (lambda content: content + b"\0", "1 bytes more"),
     "int8": (tag_at_start(b"\x38\x4b\x0d\x00"), "tag 0x000D4B38 .* quantised"),
     "fp32 tag on fp16": (tag_at_start(bytes(4)), "tag 0x"),
     "encoders differ": (bias_of_one_encoder, "differs between the two encoders"),
-    "page": (lambda content: b"<!DOCTYPE html>" + content[15:], "tag 0x4F44213C"),
+    "page": (lambda content: b"<!DOCTYPE html>" + content[15:], r"ifrnet\.bin is an HTML page"),
     "zeros": (lambda content: bytes(2 * len(content)), "bytes more|all weights are zero"),
     "NaN": (lambda content: content[:4] + b"\xff" * 8 + content[12:], "NaN|differs"),
 }
@@ -285,3 +287,32 @@ def test_read_ncnn_returns_the_official_layout(export):
     folder, model = export("S", True)
     state = read_ncnn(folder / "ifrnet.param", folder / "ifrnet.bin")
     assert set(state) == set(model.state_dict())
+
+
+def test_import_of_both_official_files_is_that_model(copy, tmp_path, monkeypatch, capsys):
+    files = tuple(
+        registry.File(name=name, digest=cache.digest(copy / name, "git"))
+        for name in ("ifrnet.param", "ifrnet.bin")
+    )
+    source = registry.Source(format="ncnn", origin="example.org", files=files)
+    model = registry.Model(
+        name="IFRNet_Test",
+        variant="S",
+        training_set="a test",
+        honours_t=True,
+        licence="MIT",
+        sources=(source,),
+    )
+    monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, model))
+    monkeypatch.setenv("VSIFRNET_CACHE", str(tmp_path / "cache"))
+    assert load(copy).info is model
+    assert main(["models", "import", str(copy)]) == 0
+    stored = tmp_path / "cache" / "IFRNet_Test" / "ifrnet.param"
+    assert capsys.readouterr().out == f"{stored}\n"
+    assert load("ifrnet_test").path == stored
+
+    # With another graph beside the official weights it is somebody's own, and is converted.
+    path = copy / "ifrnet.param"
+    path.write_text(with_sizes_as_rest(path.read_text()))
+    assert main(["models", "import", str(copy), "--name", "mine"]) == 0
+    assert load("mine").path == tmp_path / "cache" / "imported" / "mine.safetensors"

@@ -15,7 +15,8 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from vsifrnet import fetch, registry, weights
+from vsifrnet import cache, fetch, registry, weights
+from vsifrnet.cache import CacheError
 from vsifrnet.fetch import FetchError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -168,7 +169,7 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("VSIFRNET_CACHE", str(folder))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -179,7 +180,7 @@ def cache(tmp_path, monkeypatch):
 def digest(tmp_path):
     path = tmp_path / "content"
     path.write_bytes(CONTENT)
-    return fetch.digest(path, "git")
+    return cache.digest(path, "git")
 
 
 @pytest.fixture
@@ -213,12 +214,12 @@ def model(server, digest):
     return make
 
 
-def part_of(cache, digest, name="file.bin"):
-    return cache / "Test" / f"{name}.{digest[4:16]}.part"
+def part_of(home, digest, name="file.bin"):
+    return home / "Test" / f"{name}.{digest[4:16]}.part"
 
 
-def left_in(cache):
-    return sorted(path.name for path in (cache / "Test").glob("*") if path.name != ".lock")
+def left_in(home):
+    return sorted(path.name for path in (home / "Test").glob("*") if path.name != ".lock")
 
 
 # What comes through
@@ -230,42 +231,42 @@ def test_digest_is_git_hash_object(tmp_path):
     said = subprocess.run(
         ["git", "hash-object", "--no-filters", path], capture_output=True, text=True, check=True
     )
-    assert fetch.digest(path, "git") == f"git:{said.stdout.strip()}"
-    assert fetch.digest(path, "sha256").startswith("sha256:fbbab289f7f94b25")
+    assert cache.digest(path, "git") == f"git:{said.stdout.strip()}"
+    assert cache.digest(path, "sha256").startswith("sha256:fbbab289f7f94b25")
 
 
 @pytest.mark.parametrize("path", ["good", "no_range", "redirects", "slow"])
-def test_fetches(cache, server, model, path, capfd):
+def test_fetches(home, server, model, path, capfd):
     fetched = fetch.fetch(model(path))
-    assert fetched == cache / "Test" / "file.bin"
+    assert fetched == home / "Test" / "file.bin"
     assert fetched.read_bytes() == CONTENT
-    assert left_in(cache) == ["file.bin"]
+    assert left_in(home) == ["file.bin"]
     out, err = capfd.readouterr()
     assert out == ""
     assert "file.bin" in err
 
 
-def test_what_is_cached_is_not_fetched_again(cache, server, model):
+def test_what_is_cached_is_not_fetched_again(home, server, model):
     first = fetch.fetch(model("good"))
-    assert fetch.fetch(model("good")) == first == fetch.cached(model("good"))
+    assert fetch.fetch(model("good")) == first == cache.find(model("good"))
     assert len(server.requests) == 1
 
 
-def test_damage_in_the_cache_is_seen_and_repaired(cache, model):
+def test_damage_in_the_cache_is_seen_and_repaired(home, model):
     path = fetch.fetch(model("good"))
     path.write_bytes(CONTENT[:-1] + b"x")
-    assert fetch.cached(model("good")) is None
-    assert fetch.damaged(model("good")) == [path]
+    assert cache.find(model("good")) is None
+    assert cache.damaged(model("good")) == [path]
     assert fetch.fetch(model("good")).read_bytes() == CONTENT
-    assert fetch.damaged(model("good")) == []
+    assert cache.damaged(model("good")) == []
 
 
-def test_several_files_of_a_source(cache, server, model):
+def test_several_files_of_a_source(home, server, model):
     several = model(sources=[(["a.param", "a.bin"], ["good"])])
-    assert fetch.fetch(several) == cache / "Test" / "a.param"
-    assert left_in(cache) == ["a.bin", "a.param"]
-    (cache / "Test" / "a.bin").unlink()
-    assert fetch.cached(several) is None
+    assert fetch.fetch(several) == home / "Test" / "a.param"
+    assert left_in(home) == ["a.bin", "a.param"]
+    (home / "Test" / "a.bin").unlink()
+    assert cache.find(several) is None
     fetch.fetch(several)
     assert len(server.requests) == 3
 
@@ -273,32 +274,32 @@ def test_several_files_of_a_source(cache, server, model):
 @pytest.mark.parametrize(
     "bad", ["missing", "failing", "wrong", "page", "short", "breaks_at_once", "nonsense", "huge"]
 )
-def test_next_address_after_a_bad_one(cache, server, model, bad, caplog):
+def test_next_address_after_a_bad_one(home, server, model, bad, caplog):
     assert fetch.fetch(model(bad, "good")).read_bytes() == CONTENT
     assert [path for path, _ in server.requests][-1] == "good"
-    assert left_in(cache) == ["file.bin"]
+    assert left_in(home) == ["file.bin"]
     assert server.address(bad) in caplog.text
 
 
-def test_next_source_after_a_bad_one(cache, server, model, caplog):
+def test_next_source_after_a_bad_one(home, server, model, caplog):
     two = model(sources=[(["a.pth"], ["missing"]), (["b.param", "b.bin"], ["good"])])
-    assert fetch.fetch(two) == cache / "Test" / "b.param"
-    assert fetch.cached(two) == cache / "Test" / "b.param"
+    assert fetch.fetch(two) == home / "Test" / "b.param"
+    assert cache.find(two) == home / "Test" / "b.param"
     assert "next source" in caplog.text
 
 
 # Resuming
 
 
-def test_continues_a_part(cache, server, model, digest):
-    part = part_of(cache, digest)
+def test_continues_a_part(home, server, model, digest):
+    part = part_of(home, digest)
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT[:1000])
     assert fetch.fetch(model("good")).read_bytes() == CONTENT
     assert server.requests == [("good", "bytes=1000-")]
 
 
-def test_continues_where_the_connection_broke(cache, server, model):
+def test_continues_where_the_connection_broke(home, server, model):
     assert fetch.fetch(model("breaks_off")).read_bytes() == CONTENT
     quarters = [None] + [f"bytes={n * HALF // 2}-" for n in (1, 2, 3)]
     assert server.requests == [("breaks_off", quarter) for quarter in quarters]
@@ -307,16 +308,16 @@ def test_continues_where_the_connection_broke(cache, server, model):
 @pytest.mark.parametrize(
     "begun", [CONTENT[1:1000], CONTENT + b"more", CONTENT[::-1]], ids=["wrong", "long", "other"]
 )
-def test_part_that_is_wrong_is_begun_anew(cache, server, model, digest, begun):
-    part = part_of(cache, digest)
+def test_part_that_is_wrong_is_begun_anew(home, server, model, digest, begun):
+    part = part_of(home, digest)
     part.parent.mkdir(parents=True)
     part.write_bytes(begun)
     assert fetch.fetch(model("good")).read_bytes() == CONTENT
     assert server.requests[-1] == ("good", None)
 
 
-def test_part_that_is_whole_only_needs_verifying(cache, server, model, digest):
-    part = part_of(cache, digest)
+def test_part_that_is_whole_only_needs_verifying(home, server, model, digest):
+    part = part_of(home, digest)
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT)
     assert fetch.fetch(model("missing")).read_bytes() == CONTENT
@@ -324,8 +325,8 @@ def test_part_that_is_whole_only_needs_verifying(cache, server, model, digest):
 
 
 @pytest.mark.parametrize("path", ["no_range", "wrong_range"])
-def test_server_that_does_not_continue(cache, server, model, digest, path):
-    part = part_of(cache, digest)
+def test_server_that_does_not_continue(home, server, model, digest, path):
+    part = part_of(home, digest)
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT[:1000])
     assert fetch.fetch(model(path, "good")).read_bytes() == CONTENT
@@ -350,8 +351,8 @@ def client(model, **options):
     )
 
 
-def test_killed_client_leaves_a_part_that_is_continued_not_trusted(cache, server, model, digest):
-    part = part_of(cache, digest)
+def test_killed_client_leaves_a_part_that_is_continued_not_trusted(home, server, model, digest):
+    part = part_of(home, digest)
     with client(model("hangs_half_way")) as process:
         give_up = time.monotonic() + 60
         while not (part.exists() and part.stat().st_size >= HALF - (1 << 17)):
@@ -359,23 +360,23 @@ def test_killed_client_leaves_a_part_that_is_continued_not_trusted(cache, server
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    assert left_in(cache) == [part.name]
-    assert fetch.cached(model("good")) is None
+    assert left_in(home) == [part.name]
+    assert cache.find(model("good")) is None
 
     kept = part.stat().st_size
     assert 0 < kept <= HALF
     assert fetch.fetch(model("good")).read_bytes() == CONTENT
     assert server.requests[-1] == ("good", f"bytes={kept}-")
-    assert left_in(cache) == ["file.bin"]
+    assert left_in(home) == ["file.bin"]
 
 
-def test_two_processes_at_once_download_once(cache, server, model):
+def test_two_processes_at_once_download_once(home, server, model):
     with client(model("slow")) as one, client(model("slow")) as two:
         outputs = [process.communicate(timeout=60) for process in (one, two)]
     assert [one.returncode, two.returncode] == [0, 0]
-    assert [out.strip() for out, _ in outputs] == [str(cache / "Test" / "file.bin")] * 2
+    assert [out.strip() for out, _ in outputs] == [str(home / "Test" / "file.bin")] * 2
     assert len(server.requests) == 1
-    assert left_in(cache) == ["file.bin"]
+    assert left_in(home) == ["file.bin"]
 
 
 # What cannot be had
@@ -399,28 +400,28 @@ def test_two_processes_at_once_download_once(cache, server, model):
         ("hangs_half_way", "timed out"),
     ],
 )
-def test_errors_say_what_each_address_met(cache, server, model, path, message):
+def test_errors_say_what_each_address_met(home, server, model, path, message):
     with pytest.raises(FetchError, match=message) as caught:
         fetch.fetch(model(path), timeout=0.5)
     assert server.address(path) in str(caught.value)
-    assert fetch.cached(model("good")) is None
-    assert "file.bin" not in left_in(cache)
+    assert cache.find(model("good")) is None
+    assert "file.bin" not in left_in(home)
 
 
-def test_endless_content_is_stopped(cache, model, monkeypatch):
-    monkeypatch.setattr(fetch, "MAX_BYTES", 8 << 20)
+def test_endless_content_is_stopped(home, model, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 8 << 20)
     with pytest.raises(FetchError, match="wrong content: more than"):
         fetch.fetch(model("endless"))
-    assert left_in(cache) == []
+    assert left_in(home) == []
 
 
-def test_wrong_content_is_deleted(cache, model):
+def test_wrong_content_is_deleted(home, model):
     with pytest.raises(FetchError):
         fetch.fetch(model("wrong"))
-    assert left_in(cache) == []
+    assert left_in(home) == []
 
 
-def test_size_that_is_known_is_checked_before_the_download(cache, server, model):
+def test_size_that_is_known_is_checked_before_the_download(home, server, model):
     good = model("good")
     file = dataclasses.replace(good.sources[0].files[0], size=5)
     source = dataclasses.replace(good.sources[0], files=(file,))
@@ -428,7 +429,7 @@ def test_size_that_is_known_is_checked_before_the_download(cache, server, model)
         fetch.fetch(dataclasses.replace(good, sources=(source,)))
 
 
-def test_offline(cache, model):
+def test_offline(home, model):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -444,16 +445,16 @@ def test_offline(cache, model):
     with pytest.raises(FetchError) as caught:
         fetch.fetch(nowhere, timeout=2)
     assert str(caught.value).count("cannot be reached") == 2
-    assert left_in(cache) == []
+    assert left_in(home) == []
 
 
-def test_full_disk(cache, model, digest):
-    part = part_of(cache, digest)
+def test_full_disk(home, model, digest):
+    part = part_of(home, digest)
     part.parent.mkdir(parents=True)
     part.symlink_to("/dev/full")  # every write to it meets ENOSPC
-    with pytest.raises(FetchError, match=r"No space left on device.*VSIFRNET_CACHE"):
+    with pytest.raises(CacheError, match=r"No space left on device.*VSIFRNET_CACHE"):
         fetch.fetch(model("good"))
-    assert left_in(cache) == []
+    assert left_in(home) == []
 
 
 @pytest.fixture
@@ -468,18 +469,18 @@ def unprivileged():
 
 
 @pytest.fixture
-def read_only(cache):
-    cache.mkdir(mode=0o555)
+def read_only(home):
+    home.mkdir(mode=0o555)
 
 
 def test_read_only_folder(model, read_only, unprivileged):
-    with pytest.raises(FetchError, match=r"Permission denied.*VSIFRNET_CACHE"):
+    with pytest.raises(CacheError, match=r"Permission denied.*VSIFRNET_CACHE"):
         fetch.fetch(model("good"))
 
 
-def test_folder_that_is_a_file(cache, model):
-    cache.write_text("not a folder")
-    with pytest.raises(FetchError, match=r"cannot write model Test.*VSIFRNET_CACHE"):
+def test_folder_that_is_a_file(home, model):
+    home.write_text("not a folder")
+    with pytest.raises(CacheError, match=r"cannot write model Test.*VSIFRNET_CACHE"):
         fetch.fetch(model("good"))
 
 
@@ -506,7 +507,7 @@ def published(server, monkeypatch):
     return make
 
 
-def test_load_downloads_only_when_told(cache, server, published):
+def test_load_downloads_only_when_told(home, server, published):
     published("weights")
     with pytest.raises(weights.WeightsError, match="vsifrnet models fetch Served"):
         weights.load("served")
@@ -527,6 +528,6 @@ def test_load_that_cannot_download(published):
 
 
 def test_cache_folder_is_the_platforms_unless_overridden(monkeypatch, tmp_path):
-    assert fetch.cache_folder() == tmp_path / "cache"
+    assert cache.folder() == tmp_path / "cache"
     monkeypatch.delenv("VSIFRNET_CACHE")
-    assert fetch.cache_folder() == Path(platformdirs.user_cache_dir("vsifrnet"))
+    assert cache.folder() == Path(platformdirs.user_cache_dir("vsifrnet"))

@@ -238,7 +238,7 @@ def test_brightness_does_not_flicker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unspecified_matrix(caplog: pytest.LogCaptureFixture) -> None:
     clip = moving(2).std.RemoveFrameProps("_Matrix")
-    made = ifrnet(clip, sc=False)
+    made = ifrnet(clip, sc=False, multi=3, num_streams=2)
     assert planes(made.get_frame(1))[0].any()
     said = [r.message for r in caplog.records if "_Matrix" in r.message]
     assert len(said) == 1
@@ -250,6 +250,15 @@ def test_unspecified_matrix(caplog: pytest.LogCaptureFixture) -> None:
     for matrix in tagged:
         seen = planes(ifrnet(clip, sc=False, matrix=matrix).get_frame(1))
         assert all(np.array_equal(a, b) for a, b in zip(seen, tagged[matrix], strict=True))
+
+
+def test_fields_are_not_told_apart(caplog: pytest.LogCaptureFixture) -> None:
+    clip = moving(2)
+    plain = ifrnet(clip, sc=False).get_frame(1)
+    marked = ifrnet(clip.std.SetFieldBased(2), sc=False).get_frame(1)
+    assert same(plain, marked)
+    assert marked.props["_FieldBased"] == 2
+    assert sum("interlaced" in record.message for record in caplog.records) == 1
 
 
 def test_rgb_is_tagged_so_that_it_can_be_resized() -> None:

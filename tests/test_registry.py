@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from vsifrnet import fetch, registry, weights
+from vsifrnet import cache, registry, weights
 from vsifrnet.network import CONFIGS
 
 OFFICIAL = {
@@ -80,5 +80,5 @@ def test_packaged_files_are_what_the_registry_says():
         (file,) = model.sources[0].files
         path = weights.MODELS / file.name
         assert path.stat().st_size == file.size
-        assert fetch.digest(path, "sha256") == file.digest
+        assert cache.digest(path, "sha256") == file.digest
         assert weights.load(model.name).config.name == model.variant

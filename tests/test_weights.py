@@ -17,7 +17,7 @@ from vsifrnet.weights import WeightsError, load
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     monkeypatch.setenv("VSIFRNET_CACHE", str(folder))
     return folder
@@ -133,7 +133,7 @@ def test_t_channel_that_has_decayed_to_next_to_nothing_is_t_blind(tmp_path, stat
 def test_registry_overrules_weights_that_seem_to_honour_t(tmp_path, state, monkeypatch):
     path = save(state, tmp_path / "renamed.pth")
     info = registry.find("IFRNet_S_Vimeo90K")
-    monkeypatch.setattr(weights.fetch, "identify", lambda _: (info, *info.sources[:1], None))
+    monkeypatch.setattr(weights.cache, "identify", lambda _: info)
     loaded = load(path)
     assert loaded.t_blind
     assert loaded.name == "IFRNet_S_Vimeo90K"
@@ -154,8 +154,8 @@ def test_missing_model_names_the_command():
         load("ifrnet_s_gopro")
 
 
-def test_damaged_file_in_the_cache_is_named_and_not_loaded(cache, state):
-    folder = cache / "IFRNet_S_GoPro"
+def test_damaged_file_in_the_cache_is_named_and_not_loaded(home, state):
+    folder = home / "IFRNet_S_GoPro"
     folder.mkdir(parents=True)
     path = save(state, folder / "IFRNet_S_GoPro.pth")
     with pytest.raises(WeightsError, match=r"damaged.*vsifrnet models fetch") as caught:
@@ -163,9 +163,9 @@ def test_damaged_file_in_the_cache_is_named_and_not_loaded(cache, state):
     assert str(path) in str(caught.value)
 
 
-def test_imported_models_have_names(cache, state):
-    (cache / "imported").mkdir(parents=True)
-    save_file(state, cache / "imported" / "Mine.safetensors")
+def test_imported_models_have_names(home, state):
+    (home / "imported").mkdir(parents=True)
+    save_file(state, home / "imported" / "Mine.safetensors")
     assert "Mine" in weights.names()
     assert load("mine").name == "Mine"
 
@@ -189,6 +189,11 @@ class Bomb:
 
     def __reduce__(self):
         return os.system, (f"touch {self.path}",)
+
+
+class Builtin:
+    def __reduce__(self):
+        return eval, ("1",)
 
 
 def pickled(value):
@@ -248,12 +253,19 @@ def test_bare_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_message_does_not_recommend_unsafe_loading(tmp_path):
+@pytest.mark.parametrize("kind", ["call", "builtin", "class", "noise"])
+def test_messages_do_not_recommend_unsafe_loading(tmp_path, kind):
     path = tmp_path / "a.pth"
-    torch.save({"a": Bomb("/nonexistent")}, path)
+    values = {"call": Bomb("/nonexistent"), "builtin": Builtin(), "class": torch.nn.Linear(1, 1)}
+    if kind == "noise":
+        path.write_bytes(b"\x89PNG" + bytes(100))
+    else:
+        torch.save({"a": values[kind]}, path)
     with pytest.raises(WeightsError) as caught:
         load(path)
-    assert "weights_only" not in str(caught.value)
+    for advice in ("weights_only", "allowlist", "safe_globals", "trust"):
+        assert advice not in str(caught.value)
+    assert kind == "noise" or "can run code" in str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", ["pth", "pt", "safetensors"])
@@ -266,6 +278,45 @@ def test_truncated_files(tmp_path, state, suffix, kept):
         torch.save(state, path, _use_new_zipfile_serialization=suffix == "pth")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(WeightsError, match="not an intact"):
+        load(path)
+
+
+def test_flipped_bit_in_an_archive(tmp_path, state):
+    path = save(state, tmp_path / "a.pth")
+    content = bytearray(path.read_bytes())
+    at = content.index(state["decoder1.convblock.2.weight"].numpy().tobytes())
+    content[at + 100] ^= 1
+    path.write_bytes(content)
+    torch.load(path)  # does not see it
+    with pytest.raises(WeightsError, match=r"the checksum of .* is wrong"):
+        load(path)
+
+
+def test_damaged_directory_of_an_archive(tmp_path, state):
+    path = save(state, tmp_path / "a.pth")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000] + bytes(10) + content[-990:])
+    with pytest.raises(WeightsError, match="not an intact PyTorch file"):
+        load(path)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_storage_that_claims_to_be_huge(tmp_path, legacy):
+    """A pickle that says that 300 numbers are 2**40."""
+    out = io.BytesIO()
+    value = {"encoder.pyramid1.0.0.bias": torch.zeros(300)}
+    torch.save(value, out, _use_new_zipfile_serialization=not legacy)
+    small, large = b"M" + (300).to_bytes(2, "little"), b"\x8a\x06" + (1 << 40).to_bytes(6, "little")
+    path = tmp_path / "a.pth"
+    if legacy:
+        content = out.getvalue()
+        assert small in content
+        path.write_bytes(content.replace(small, large))
+    else:
+        with zipfile.ZipFile(out) as old, zipfile.ZipFile(path, "w") as new:
+            for member in old.infolist():
+                new.writestr(member.filename, old.read(member).replace(small, large))
+    with pytest.raises(WeightsError, match="not an intact PyTorch file"):
         load(path)
 
 
@@ -298,8 +349,31 @@ def test_folder(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("model", [5, b"ifrnet_s", ["ifrnet_s"]])
+def test_values_that_are_no_name_or_path(model):
+    with pytest.raises(WeightsError, match="accepted is None, a name or a path"):
+        load(model)
+
+
+@pytest.mark.parametrize(
+    "model", ["a" * 5000, Path("a" * 5000), "a\0.pth", "~nobody-here/a.pth", ""]
+)
+def test_texts_that_no_file_can_have(model):
+    with pytest.raises(WeightsError):
+        load(model)
+
+
+def test_special_files_do_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "fifo.pth")
+    (tmp_path / "zero.pth").symlink_to("/dev/zero")
+    (tmp_path / "loop.pth").symlink_to(tmp_path / "loop.pth")
+    for name in ("fifo.pth", "zero.pth", "loop.pth"):
+        with pytest.raises(WeightsError):
+            load(tmp_path / name)
+
+
 def test_missing_file(tmp_path):
-    with pytest.raises(WeightsError, match="there is no file"):
+    with pytest.raises(WeightsError, match="there is no such file"):
         load(tmp_path / "nothing.pth")
 
 
@@ -365,6 +439,7 @@ STATE_CASES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
 @pytest.mark.parametrize("case", STATE_CASES)
 def test_state_dicts_that_are_not_ifrnet(tmp_path, state, case):
     make, message = STATE_CASES[case]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf
+from typing import NamedTuple
 
 import vapoursynth as vs
 
@@ -11,6 +13,7 @@ from vsifrnet.timecodes import Timecodes, frame_times
 from vsifrnet.timeline import TimedTimeline, Timeline
 
 __all__ = [
+    "ARGUMENTS",
     "DUP_MODES",
     "MATRICES",
     "SC_MODES",
@@ -19,6 +22,7 @@ __all__ = [
     "check_clip",
     "check_halving",
     "check_int",
+    "check_positive",
     "check_unit",
     "default_matrix",
     "timeline",
@@ -43,6 +47,45 @@ MATRICES = {
 """Matrices of YUV by their names in ``core.resize``."""
 
 MAX_FRAMES = 2**31 - 1
+
+
+class Argument(NamedTuple):
+    """An argument of the filter in words, for the command line's help and the README's table."""
+
+    accepted: str
+    meaning: str
+
+
+ARGUMENTS: dict[str, Argument] = {
+    "multi": Argument("int or Fraction above 0", "output frames per source frame"),
+    "fps_num": Argument("int from 1", "target frame rate in place of multi"),
+    "fps_den": Argument("int from 1", "its denominator"),
+    "model": Argument("name or path", "weights; the model in the package if not given"),
+    "scale": Argument(
+        "0.25, 0.5, 1, 2, 4",
+        "resolution of the flow: below 1 faster and for larger motion (4K), above 1 finer",
+    ),
+    "ensemble": Argument("bool", "average four mirrored runs: four times the work"),
+    "sc": Argument("bool", "make no frames across scene changes"),
+    "sc_threshold": Argument("above 0, up to 1", "how much must change for a scene change"),
+    "sc_mode": Argument("hold, nearest, blend", "what is shown at a scene change"),
+    "dup_mode": Argument(
+        "keep, bridge", "held drawings: keep them still, or move evenly from drawing to drawing"
+    ),
+    "dup_max": Argument("int, 1 to 8", "frames of the longest run that is a held drawing"),
+    "dup_threshold": Argument(
+        "above 0", "change within 32x32 pixels, in 8-bit steps, that makes another drawing"
+    ),
+    "timecodes": Argument(
+        "file (v1, v2) or times", "the frames' times in seconds, for fps_num on a VFR clip"
+    ),
+    "matrix": Argument("name or number", "of YUV frames that do not say; by height if not given"),
+    "device": Argument("cpu, cuda, cuda:1 or an index", "CUDA if there is one, else the CPU"),
+    "precision": Argument("auto, fp32, fp16, bf16", "auto: the fastest that the device has"),
+    "num_streams": Argument("int from 1", "pairs of frames in flight: 2 on CUDA, 1 on the CPU"),
+    "auto_download": Argument("bool", "fetch a named model that is not here yet"),
+}
+"""In the order of the filter's signature, which has the defaults."""
 
 
 def check_clip(clip: vs.VideoNode) -> None:
@@ -114,19 +157,15 @@ def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     return Fraction(fps_num, fps_den)
 
 
-def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, model: str) -> None:
-    """Refuse what a model that ignores t cannot do."""
+def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, reason: str) -> None:
+    """Refuse what a model that ignores t cannot do, for ``reason``."""
     if dup_mode == "bridge":
         asked = "dup_mode='bridge'"
     elif timeline.grid not in (1, *HALVINGS):
         asked = f"multi={timeline.multi}" if isinstance(timeline, Timeline) else "timecodes"
     else:
         return
-    raise ValueError(
-        f"{asked}: model {model} ignores the time t and only ever makes the middle of two frames; "
-        f"accepted with it is multi of {', '.join(map(str, HALVINGS))}; others are for models "
-        "that honour t, as the one in the package does"
-    )
+    raise ValueError(f"{asked}: {reason}")
 
 
 def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
@@ -154,6 +193,13 @@ def check_unit(name: str, value: object) -> None:
     """Refuse what is not a number in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is not a finite number of at least 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < inf:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r}: accepted is a number of at least 0")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:

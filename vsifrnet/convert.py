@@ -13,8 +13,7 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vsifrnet.ncnn_graph import Parameters, expected, expression
 from vsifrnet.network import CONFIGS, Config
 
 __all__ = ["read_ncnn"]
@@ -29,168 +29,6 @@ __all__ = ["read_ncnn"]
 _MAGIC = "7767517"
 _MAX_TEXT = 1 << 20
 _FP32, _FP16 = 0, 0x01306B47  # tags before the weights of a convolution
-
-type _Value = float | tuple[float, ...]
-type _Parameters = dict[int, _Value]
-type _Expression = tuple[str, tuple[_Value, ...], tuple[int, ...]]
-"""A layer by what it computes: its type, all its parameters and the blobs it reads."""
-
-# The parameters of each layer type by index, with ncnn's defaults; _Same is another's value.
-_Same = {11: 1, 12: 2, 13: 3, 14: 4, 15: 4, 16: 14}
-_CONVOLUTION = {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0, 4: 0.0, 5: 0.0, 6: 0.0, 9: 0.0}
-_DEFAULTS: dict[str, Mapping[int, _Value]] = {
-    "BinaryOp": {0: 0.0, 1: 0.0, 2: 0.0},
-    "Concat": {0: 0.0},
-    "Convolution": _CONVOLUTION | {8: 0.0, 18: 0.0, 19: 0.0},
-    "Deconvolution": _CONVOLUTION | {18: 0.0, 19: 0.0, 20: 0.0, 21: 0.0, 28: 0.0},
-    "Eltwise": {0: 0.0, 1: ()},
-    "Interp": {0: 0.0, 1: 1.0, 2: 1.0, 3: 0.0, 4: 0.0, 5: 0.0, 6: 0.0},
-    "PReLU": {0: 0.0},
-    "Sigmoid": {},
-    "Slice": {0: (), 1: 0.0},
-    "Warp": {},
-}
-_ADD, _MULTIPLY, _SUBTRACT_FROM = 0, 2, 7  # BinaryOp
-_SUM = 1  # Eltwise
-_BILINEAR = 2  # Interp
-_REST = -233.0  # Slice: what is left
-
-
-def _expression(kind: str, given: _Parameters, inputs: Sequence[int]) -> _Expression:
-    """Every parameter written out, so that equal layers compare equal."""
-    defaults = _DEFAULTS[kind]
-    same = _Same if kind in ("Convolution", "Deconvolution") else {}
-    unknown = given.keys() - defaults.keys() - same.keys()
-    if unknown:
-        raise ValueError(f"has unknown parameter {min(unknown)}")
-    values = dict(defaults)
-    for index, other in same.items():
-        values[index] = given.get(other, values[other])
-    values |= given
-    ordered = sorted(inputs) if kind == "BinaryOp" else inputs  # both in use are commutative
-    return kind, tuple(value for _, value in sorted(values.items())), tuple(ordered)
-
-
-@dataclass
-class _Graph:
-    """The graph that is expected: every layer, with the keys of its weights."""
-
-    layers: dict[_Expression, tuple[tuple[int, ...], str]] = field(default_factory=dict)
-    """What a layer computes -> its output blobs and the key of its weights ("": none)."""
-    blobs: int = 0
-
-    def input(self) -> int:
-        self.blobs += 1
-        return self.blobs
-
-    def add(
-        self, kind: str, given: _Parameters, *inputs: int, outputs: int = 1, key: str = ""
-    ) -> tuple[int, ...]:
-        made = tuple(self.input() for _ in range(outputs))
-        self.layers[_expression(kind, given, inputs)] = made, key
-        return made
-
-    def slice(self, x: int, *channels: int) -> tuple[int, ...]:
-        """The last size may be written out or as "the rest"."""
-        sizes = tuple(map(float, channels))
-        made = self.add("Slice", {0: sizes}, x, outputs=len(sizes))
-        rest = _expression("Slice", {0: (*sizes[:-1], _REST)}, (x,))
-        self.layers[rest] = made, ""
-        return made
-
-    def convolution(
-        self, x: int, key: str, channels: tuple[int, int], kernel: int = 3, stride: int = 1
-    ) -> int:
-        into, out = channels
-        kind = "Deconvolution" if kernel == 4 else "Convolution"
-        size = into * out * kernel * kernel
-        pad = 1 if kernel == 4 else kernel // 2
-        given: _Parameters = {0: out, 1: kernel, 3: stride, 4: pad, 5: 1, 6: size}
-        return self.add(kind, given, x, key=key)[0]
-
-    def prelu(self, x: int, key: str, channels: int) -> int:
-        return self.add("PReLU", {0: channels}, x, key=key)[0]
-
-    def block(
-        self, x: int, key: str, channels: tuple[int, int], kernel: int = 3, stride: int = 1
-    ) -> int:
-        """Convolution and PReLU."""
-        x = self.convolution(x, f"{key}.0", channels, kernel, stride)
-        return self.prelu(x, f"{key}.1", channels[1])
-
-    def encoder(self, x: int, config: Config) -> list[int]:
-        features = []
-        into, kernel = 3, config.stem
-        for level, out in enumerate(config.pyramid, start=1):
-            key = f"encoder.pyramid{level}"
-            x = self.block(x, f"{key}.0", (into, out), kernel, stride=2)
-            x = self.block(x, f"{key}.1", (out, out))
-            features.append(x)
-            into, kernel = out, 3
-        return features
-
-    def decoder(
-        self,
-        level: int,
-        parts: Sequence[int],
-        channels: tuple[int, int],
-        side: int,
-        outputs: Sequence[int],
-    ) -> tuple[int, ...]:
-        key = f"decoder{level}.convblock"
-        hidden = channels[1]
-        (x,) = self.add("Concat", {}, *parts)
-        x = start = self.block(x, f"{key}.0", channels)
-        for on_all, on_side in ((1, 2), (3, 4)):
-            x = self.block(x, f"{key}.1.conv{on_all}", (hidden, hidden))
-            kept, part = self.slice(x, hidden - side, side)
-            part = self.block(part, f"{key}.1.conv{on_side}", (side, side))
-            (x,) = self.add("Concat", {}, kept, part)
-        x = self.convolution(x, f"{key}.1.conv5", (hidden, hidden))
-        (x,) = self.add("BinaryOp", {0: _ADD}, start, x)
-        x = self.prelu(x, f"{key}.1.prelu", hidden)
-        x = self.convolution(x, f"{key}.2", (hidden, sum(outputs)), kernel=4, stride=2)
-        return self.slice(x, *outputs)
-
-    def refined(self, flow: int, coarse: int) -> int:
-        """flow + 2 * coarse at twice its resolution."""
-        (up,) = self.add("Interp", {0: _BILINEAR, 1: 2.0, 2: 2.0}, coarse)
-        return self.add("Eltwise", {0: _SUM, 1: (1.0, 2.0)}, flow, up)[0]
-
-    def warp(self, flow: int, picture: int) -> int:
-        return self.add("Warp", {}, flow, picture)[0]
-
-
-def _expected(config: Config) -> tuple[_Graph, dict[str, int], int]:
-    """IFRNet as ifrnet-ncnn-vulkan has it: the graph, its inputs by name, its output.
-
-    The pictures go in with the mean taken off and come out without it; t is a plane in the
-    resolution of the coarsest features.
-    """
-    graph = _Graph()
-    inputs = {name: graph.input() for name in ("in0", "in1", "in2")}
-    img0, img1, t = inputs.values()
-    p, side = config.pyramid, config.side
-    features0, features1 = graph.encoder(img0, config), graph.encoder(img1, config)
-
-    parts = [features0[3], features1[3], t]
-    made = graph.decoder(4, parts, (2 * p[3] + 1, config.decoder[0]), side, [2, 2, p[2]])
-    flow0, flow1, ft = made
-    for level, hidden in zip((3, 2, 1), config.decoder[1:], strict=True):
-        warped0 = graph.warp(flow0, features0[level - 1])
-        warped1 = graph.warp(flow1, features1[level - 1])
-        parts = [ft, warped0, warped1, flow0, flow1]
-        outputs = [2, 2, p[level - 2]] if level > 1 else [2, 2, 1, 3]
-        made = graph.decoder(level, parts, (3 * p[level - 1] + 4, hidden), side, outputs)
-        flow0, flow1, ft = graph.refined(made[0], flow0), graph.refined(made[1], flow1), made[2]
-
-    (mask,) = graph.add("Sigmoid", {}, made[2])
-    (inverse,) = graph.add("BinaryOp", {0: _SUBTRACT_FROM, 1: 1, 2: 1.0}, mask)
-    (part0,) = graph.add("BinaryOp", {0: _MULTIPLY}, mask, graph.warp(flow0, img0))
-    (part1,) = graph.add("BinaryOp", {0: _MULTIPLY}, inverse, graph.warp(flow1, img1))
-    (blend,) = graph.add("BinaryOp", {0: _ADD}, part0, part1)
-    (out,) = graph.add("BinaryOp", {0: _ADD}, blend, made[3])
-    return graph, inputs, out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +39,7 @@ class _Layer:
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    parameters: _Parameters
+    parameters: Parameters
 
 
 def _parse(text: str) -> list[_Layer]:
@@ -222,7 +60,7 @@ def _parse_line(line: str) -> _Layer:
     try:
         kind, name, inputs, outputs, *rest = line.split()
         first, last = int(inputs), int(inputs) + int(outputs)
-        parameters: _Parameters = {}
+        parameters: Parameters = {}
         for pair in rest[last:]:
             index, value = pair.split("=")
             if int(index) <= -23300:  # an array: its length, then its items
@@ -310,13 +148,15 @@ def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:
     except ValueError as error:
         raise ValueError(f"{param.name} {error}") from None
     config = _variant(layers)
-    graph, inputs, output = _expected(config)
+    graph, inputs, output = expected(config)
     content = _Bin(binary.read_bytes())
 
     blobs: dict[str, int] = {}
     state: dict[str, Tensor] = {}
     for layer in layers:
         try:
+            if blobs.keys() & layer.outputs:
+                raise ValueError("a blob is made twice")
             if layer.kind == "Input":
                 blobs[layer.outputs[0]] = inputs[layer.outputs[0]]
                 continue
@@ -324,7 +164,7 @@ def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:
             if layer.kind == "Split":  # ncnn copies what is used more than once
                 blobs |= dict.fromkeys(layer.outputs, ids[0])
                 continue
-            made, key = graph.layers[_expression(layer.kind, layer.parameters, ids)]
+            made, key = graph.layers[expression(layer.kind, layer.parameters, ids)]
             blobs |= zip(layer.outputs, made, strict=True)
         except (KeyError, IndexError, ValueError):
             raise ValueError(

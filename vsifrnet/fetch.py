@@ -1,52 +1,25 @@
-"""Downloads of known models into the cache; nothing in here reads weights.
+"""Downloads of known models into the cache.
 
-The cache holds the files as published, one folder a model. They are verified over their whole
-content when they arrive and again whenever they are looked up (SHA-1 of the largest takes about a
-tenth of a second), so there is no marker to go stale and no converted copy to trust.
-
-A download goes to ``<name>.<start of its digest>.part`` beside its place and is renamed once it
-is verified. A ``.part`` is never loaded; the next download continues it. What it is continued
-with need not be the same upload (no If-Range): content that does not have the digest is deleted.
+A download that broke off is continued by the next one, with Range. What it is continued with need
+not be the same upload (there is no If-Range): content that does not have the digest is deleted.
 """
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import logging
-import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-import filelock
-import platformdirs
 from tqdm import tqdm
 
+from vsifrnet import cache
 from vsifrnet._version import __version__
-from vsifrnet.registry import MODELS, File, Model, Source
+from vsifrnet.registry import File, Model
 
-__all__ = [
-    "CACHE_VARIABLE",
-    "MAX_BYTES",
-    "FetchError",
-    "cache_folder",
-    "cached",
-    "damaged",
-    "digest",
-    "fetch",
-    "identify",
-    "not_weights",
-]
-
-CACHE_VARIABLE = "VSIFRNET_CACHE"
-"""Environment variable that names the cache folder; it is read, never set."""
-
-MAX_BYTES = 256 << 20
-"""No IFRNet file is larger: L in float64 is 158 MB."""
+__all__ = ["FetchError", "fetch"]
 
 _TRIES = 5
 _BLOCK = 1 << 16
@@ -54,8 +27,8 @@ _BLOCK = 1 << 16
 logger = logging.getLogger(__name__)
 
 
-class FetchError(OSError):
-    """A model that could not be had; the message says what was tried and what each try met."""
+class FetchError(cache.CacheError):
+    """A model that no address has; the message says what each one met."""
 
 
 class _AddressError(Exception):
@@ -66,75 +39,6 @@ class _BrokenError(Exception):
     """The transfer broke off; the same address may give the rest."""
 
 
-def cache_folder() -> Path:
-    """The platform's cache folder for vsifrnet, or what ``VSIFRNET_CACHE`` says."""
-    override = os.environ.get(CACHE_VARIABLE)
-    return Path(override).expanduser() if override else platformdirs.user_cache_path("vsifrnet")
-
-
-def digest(path: Path, kind: str) -> str:
-    """The digest of a file; ``kind`` is ``sha256`` or ``git`` (see :mod:`vsifrnet.registry`)."""
-    with path.open("rb") as stream:
-        if kind == "sha256":
-            return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-        sha1 = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-        while block := stream.read(_BLOCK):
-            sha1.update(block)
-    return "git:" + sha1.hexdigest()
-
-
-def identify(path: Path) -> tuple[Model, Source, File] | None:
-    """The known file that ``path`` is, byte for byte, whatever its name; or None.
-
-    A file that several models share (an ncnn graph) tells none of them and is not looked for.
-    """
-    found = {kind: digest(path, kind) for kind in ("sha256", "git")}
-    for model in MODELS:
-        for source in model.sources:
-            for file in source.files:
-                if file.digest in found.values() and not file.name.endswith(".param"):
-                    return model, source, file
-    return None
-
-
-def not_weights(head: bytes) -> str | None:
-    """What the first bytes of a file say it is, if that is a well-known mistake."""
-    start = head.lstrip()[:64].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return "an HTML page, not weights: it was saved from a web page instead of its raw address"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not weights: run `git lfs pull` where it was cloned"
-    return None
-
-
-def _folder(model: Model) -> Path:
-    return cache_folder() / model.name
-
-
-def _verified(path: Path, file: File) -> bool:
-    return path.is_file() and digest(path, file.digest.partition(":")[0]) == file.digest
-
-
-def cached(model: Model) -> Path | None:
-    """The file to load, if all files of one of the model's sources are cached and intact."""
-    folder = _folder(model)
-    for source in model.sources:
-        if all(_verified(folder / file.name, file) for file in source.files):
-            return folder / source.files[0].name
-    return None
-
-
-def damaged(model: Model) -> list[Path]:
-    """Files of the model in the cache that are not what was published."""
-    folder = _folder(model)
-    return [
-        folder / file.name
-        for source in model.sources
-        for file in source.files
-        if (folder / file.name).exists() and not _verified(folder / file.name, file)
-    ]
-
-
 def fetch(model: Model, *, timeout: float = 30.0) -> Path:
     """Make sure that the model is in the cache; returns the file to load.
 
@@ -142,58 +46,33 @@ def fetch(model: Model, *, timeout: float = 30.0) -> Path:
     downloads, the others wait. ``timeout`` is in seconds, for connecting and for each read.
 
     Raises:
-        FetchError: no source could be had whole and verified, or the cache cannot be written.
+        FetchError: no source could be had whole and verified.
+        CacheError: the cache cannot be written.
     """
-    folder = _folder(model)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            return cached(model) or _fetch(model, folder, timeout)
-    except FetchError:
-        raise
-    except OSError as error:
-        raise FetchError(
-            f"cannot write model {model.name} to {folder}: {error.strerror or error}; the "
-            f"environment variable {CACHE_VARIABLE} can name another folder"
-        ) from error
+    with cache.writing(model) as place:
+        return cache.find(model) or _fetch(model, place, timeout)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    # The system drops the lock of a process that dies.
-    lock = filelock.FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logger.info("another process is fetching into %s: waiting for it", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _fetch(model: Model, folder: Path, timeout: float) -> Path:
+def _fetch(model: Model, place: Path, timeout: float) -> Path:
     met: list[str] = []
     for source in model.sources:
         if met:
             logger.warning("next source of %s: %s", model.name, source.origin)
         try:
             for file in source.files:
-                if not _verified(folder / file.name, file):
-                    _download(file, folder, timeout, met)
+                if not cache.verified(place / file.name, file):
+                    _download(file, place, timeout, met)
         except _AddressError:
             continue
-        return folder / source.files[0].name
+        return place / source.files[0].name
     raise FetchError(f"cannot fetch model {model.name}:\n  " + "\n  ".join(met))
 
 
-def _download(file: File, folder: Path, timeout: float, met: list[str]) -> None:
+def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
     """Fetch one file from the first address that has it; what went wrong is added to ``met``."""
-    part = folder / f"{file.name}.{file.digest.partition(':')[2][:12]}.part"
-    if _verified(part, file):  # a process that died just before the last step left it
-        os.replace(part, folder / file.name)
+    if cache.accept(place, file):  # a process that died just before this left it
         return
+    part = cache.part_of(place, file)
     for address in file.addresses:
         try:
             _transfer(address, part, file, timeout)
@@ -205,7 +84,7 @@ def _download(file: File, folder: Path, timeout: float, met: list[str]) -> None:
             part.unlink(missing_ok=True)
             raise
         else:
-            os.replace(part, folder / file.name)
+            cache.accept(place, file)
             return
     raise _AddressError
 
@@ -226,10 +105,10 @@ def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
                 raise _AddressError(str(error)) from error
             reason = str(error)
             continue  # with what is left
-        if _verified(part, file):
+        if cache.verified(part, file):
             return
         with part.open("rb") as stream:
-            mistake = not_weights(stream.read(512))
+            mistake = cache.not_weights(stream.read(512))
         part.unlink()
         if not start:
             what = mistake or f"its digest is not {file.digest}"
@@ -268,7 +147,7 @@ def _receive(address: str, part: Path, start: int, file: File, timeout: float) -
                 raise _BrokenError("another range came than was asked for")
         length = response.headers.get("Content-Length")
         total = start + int(length) if length and length.isdecimal() else None
-        if total is not None and (total > MAX_BYTES or file.size not in (None, total)):
+        if total is not None and (total > cache.MAX_BYTES or file.size not in (None, total)):
             raise _AddressError(f"wrong content: {total} bytes, expected {file.size or 'less'}")
         with (
             part.open("ab" if start else "wb") as out,
@@ -284,9 +163,9 @@ def _receive(address: str, part: Path, start: int, file: File, timeout: float) -
             got = start
             while block := _read(response):
                 got += len(block)
-                if got > MAX_BYTES:
+                if got > cache.MAX_BYTES:
                     part.unlink()
-                    raise _AddressError(f"wrong content: more than {MAX_BYTES} bytes")
+                    raise _AddressError(f"wrong content: more than {cache.MAX_BYTES} bytes")
                 out.write(block)
                 bar.update(len(block))
         if total is not None and got < total:

@@ -1,14 +1,13 @@
 """The filter: validate, plan, wire nodes.
 
-The graph, from source to output (``->`` is a request, Python runs in the four nodes marked *)::
+The graph, from source to output; Python runs once a frame in the nodes marked *::
 
-    source time                                   output time
-    -----------                                   -----------
-    clip -> detectors (core functions) -> plan*   retimed by SelectEvery (no copies)
-    clip -> RGBS (zimg) -> first, next            -> made* (one a lane: runs the network)
-    clip -> left, right                           -> -> zimg back -> props of the left frame
-                                                  pick*: source frame, or one of the made
-                                                  timed*: durations and times
+    source time                                retimed by SelectEvery (copies nothing)
+    clip -> detectors -> facts* -> plan*       -> moments
+    clip -> RGBS (zimg) -> first*, next*       -> pair -> made* (the network, one for each lane)
+    clip                                       -> left, right
+                                               pick*: left, right, or made -> zimg -> left's props
+                                               timed*: durations and times
 
 VapourSynth runs a ModifyFrame's callback for one frame at a time, so the number of ``made`` nodes
 is the number of pairs in flight. No callback asks for frames itself; each gets what its node
@@ -27,7 +26,7 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, frames, weights
+from vsifrnet import arguments, backend, frames, held, scenes, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
@@ -52,11 +51,11 @@ def ifrnet(
     scale: float = 1.0,
     ensemble: bool = False,
     sc: bool = True,
-    sc_threshold: float = 0.5,
+    sc_threshold: float = scenes.DEFAULT_THRESHOLD,
     sc_mode: str = "hold",
     dup_mode: str = "keep",
     dup_max: int = 3,
-    dup_threshold: float = 2.0,
+    dup_threshold: float = held.DEFAULT_THRESHOLD,
     timecodes: Timecodes | None = None,
     matrix: int | str | None = None,
     device: str | int | torch.device | None = None,
@@ -89,7 +88,8 @@ def ifrnet(
             the next drawing's in even steps.
         dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; longer
             ones are a picture that stands still.
-        dup_threshold: with "bridge", how much frames of one drawing may differ.
+        dup_threshold: with "bridge", the change, in 8-bit steps within 32x32 pixels, from which on
+            a frame shows another drawing; above 0.
         timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
             timecode file (v1, v2) or one time in seconds a frame. Needs ``fps_num``.
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
@@ -108,15 +108,17 @@ def ifrnet(
         arguments.check_choice("scale", scale, SCALES)
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
+        arguments.check_bool("auto_download", auto_download)
         arguments.check_unit("sc_threshold", sc_threshold)
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
         arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
         arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
+        arguments.check_positive("dup_threshold", dup_threshold)
         matrix = arguments.default_matrix(clip, matrix)
         engine = backend.resolve(device, precision, num_streams)
         loaded = weights.load(model, auto_download=auto_download)
         if loaded.t_blind:
-            arguments.check_halving(timeline, dup_mode, loaded.name)
+            arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
     except ValueError as error:
         raise vs.Error(f"ifrnet: {error}") from error
 
@@ -157,7 +159,8 @@ def _wire(
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
-    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=RGB_CACHE + 2 * len(interpolators))
+    kept = RGB_CACHE + 2 * len(interpolators) + dup_max
+    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     firsts = [shift(rgb, -k) for k in range(max(dup_max, 1))]
     nexts = [shift(rgb, k) for k in range(1, max(dup_max, 1) + 1)]
     first = rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts)
@@ -221,6 +224,7 @@ class _Pick:
         self._sc_mode = sc_mode
         # The way back to the source's format, for each maker and each colour that occurs.
         self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
+        self._said: set[str] = set()
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoNode:
         moment, left = f
@@ -242,10 +246,17 @@ class _Pick:
         colour = Colour.of(left.props)
         if (rgb, colour) not in self._finished:
             if form.color_family == vs.YUV and colour.matrix is None:
-                log.warning("ifrnet: frames without _Matrix, taken as %d", self._matrix)
+                self._say("frames without _Matrix are taken as matrix=%d", self._matrix)
+            if left.props.get("_FieldBased", 0):
+                self._say("frames are marked as interlaced, and treated as progressive")
             node = frames.from_rgb(rgb, form, colour, self._matrix)
             self._finished[rgb, colour] = _uncached(node.std.CopyFrameProps(self._left))
         return self._finished[rgb, colour]
+
+    def _say(self, message: str, *values: object) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            log.warning(f"ifrnet: {message}", *values)
 
 
 class _Make:

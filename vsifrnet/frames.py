@@ -54,9 +54,13 @@ class Colour(NamedTuple):
 
 
 def to_rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
-    """RGBS; ``matrix`` stands in where a frame has no ``_Matrix``."""
-    family = clip.format.color_family
-    if family == vs.YUV:
+    """RGBS; ``matrix`` stands in where a frame has no ``_Matrix``.
+
+    Fields are not told apart: the way back could not, and what is marked as interlaced in a script
+    that interpolates is most often not.
+    """
+    clip = clip.std.RemoveFrameProps("_FieldBased")
+    if clip.format.color_family == vs.YUV:
         return clip.resize.Bicubic(format=vs.RGBS, matrix_in=matrix)
     # Neither grey nor RGB has a YUV matrix, whatever the frame says; resize would refuse it.
     plain = clip.std.RemoveFrameProps("_Matrix")

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 import vapoursynth as vs
 
+from vsifrnet.held import equal_frames, held_frames, is_equal, is_held
+from vsifrnet.scenes import cut_scores, is_cut
+
 __all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "plan", "shift"]
 
 DUP_MAX = 8
@@ -90,33 +93,43 @@ def plan(
     """The plan for ``clip``: a clip of one pixel and as many frames, for :meth:`Gap.read`.
 
     ``sc_threshold`` None looks for no cuts. With ``dup_max`` 0 only frames that are equal to the
-    last sample are held, with more those that differ by ``dup_threshold`` at most.
+    last sample are held; else also those that differ by less than ``dup_threshold``.
     """
     canvas = clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
-    following = clip[1:] + clip[-1]
-    planes = range(clip.format.num_planes)
-    equal = [clip.std.PlaneStats(following, plane=p, prop="Equal") for p in planes]
-    facts = _cached(canvas.std.ModifyFrame([canvas, *equal], _Facts(clip.num_frames)))
+    seen = [equal_frames(clip)]
+    if dup_max:
+        seen.append(held_frames(clip, dup_threshold))
+    if sc_threshold is not None:
+        seen.append(cut_scores(clip))
+    detect = _Detect(clip.num_frames, held=bool(dup_max), sc_threshold=sc_threshold)
+    facts = _cached(canvas.std.ModifyFrame([canvas, *seen], detect))
     around = range(-dup_max, max(dup_max, 1))
     window = [shift(facts, offset) for offset in around]
     return _cached(canvas.std.ModifyFrame([canvas, *window], _Plan(clip.num_frames, around)))
 
 
-class _Facts:
+class _Detect:
     """ModifyFrame: what the detectors say of gap n."""
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self, frames: int, *, held: bool, sc_threshold: float | None) -> None:
         self._frames = frames
+        self._held = held
+        self._sc_threshold = sc_threshold
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        canvas, *equal = f
+        canvas, equal, *others = f
         frame = canvas.copy()
-        if n == self._frames - 1:
-            fact = Fact(held=False, cut=True)
-        else:
-            fact = Fact(held=all(stats.props["EqualDiff"] == 0 for stats in equal), cut=False)
-        frame.props.update(fact._asdict())
+        frame.props.update(self._fact(n, equal, others)._asdict())
         return frame
+
+    def _fact(self, n: int, equal: vs.VideoFrame, others: list[vs.VideoFrame]) -> Fact:
+        if n == self._frames - 1:
+            return Fact(held=False, cut=True)
+        if is_equal(equal.props):
+            return Fact(held=True, cut=False)
+        if self._sc_threshold is not None and is_cut(others[-1].props, self._sc_threshold):
+            return Fact(held=False, cut=True)
+        return Fact(held=self._held and is_held(others[0].props), cut=False)
 
 
 class _Plan:

@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vsifrnet.ops import Up, blend, concatenate, prelu, refine, resize, warp, warp_both
 
 __all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "resize", "warp"]
 
@@ -51,33 +52,15 @@ CONFIGS: dict[str, Config] = {
 }
 
 
-def warp(picture: Tensor, flow: Tensor) -> Tensor:
-    """Sample ``picture`` (B, C, H, W) at ``position + flow``; flow (B, 2, H, W) in pixels, float32.
-
-    Bilinear, positions outside are clamped to the border. Keeps the dtype of ``picture``.
-    """
-    _, _, height, width = flow.shape
-    x = torch.arange(width, device=flow.device, dtype=torch.float32)
-    y = torch.arange(height, device=flow.device, dtype=torch.float32)
-    # grid_sample wants [-1, 1]; with align_corners=True these are the centres of the outer pixels.
-    grid_x = (x.view(1, 1, width) + flow[:, 0]) * (2.0 / max(width - 1, 1)) - 1.0
-    grid_y = (y.view(1, height, 1) + flow[:, 1]) * (2.0 / max(height - 1, 1)) - 1.0
-    grid = torch.stack((grid_x, grid_y), dim=-1)
-    sampled = F.grid_sample(
-        picture.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
-    )
-    return sampled.to(picture.dtype)
-
-
-def resize(x: Tensor, factor: float) -> Tensor:
-    """Resize (B, C, H, W) by ``factor``, bilinear, pixel centres aligned as areas."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+class _PReLU(nn.PReLU):
+    def forward(self, x: Tensor) -> Tensor:
+        return prelu(x, self.weight)
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2),
-        nn.PReLU(out_channels),
+        _PReLU(out_channels),
     )
 
 
@@ -86,25 +69,22 @@ class _ResBlock(nn.Module):
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
-        self.split = (channels - side, side)
+        self.side = side
         self.conv1 = _conv(channels, channels)
         self.conv2 = _conv(side, side)
         self.conv3 = _conv(channels, channels)
         self.conv4 = _conv(side, side)
         self.conv5 = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.prelu = nn.PReLU(channels)
+        self.prelu = _PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self._refine(self.conv1(x), self.conv2)
-        out = self._refine(self.conv3(out), self.conv4)
-        result: Tensor = self.prelu(x + self.conv5(out))
+        out = refine(self.conv1(x), self.conv2, self.side)
+        out = refine(self.conv3(out), self.conv4, self.side)
+        out = self.conv5(out)
+        # In place where nobody needs the sum's parts any more.
+        out = out.add_(x) if torch.is_inference_mode_enabled() else x + out
+        result: Tensor = self.prelu(out)
         return result
-
-    def _refine(self, x: Tensor, conv: nn.Module) -> Tensor:
-        # The official code assigns into a slice; split and concatenate is equal and can be
-        # differentiated and traced.
-        rest, side = torch.split(x, list(self.split), dim=1)
-        return torch.cat((rest, conv(side)), dim=1)
 
 
 class _Encoder(nn.Module):
@@ -133,12 +113,12 @@ class _Decoder(nn.Module):
         self.convblock = nn.Sequential(
             _conv(in_channels, hidden),
             _ResBlock(hidden, side),
-            nn.ConvTranspose2d(hidden, out_channels, 4, 2, 1),
+            Up(hidden, out_channels),
         )
 
     def forward(self, *parts: Tensor) -> Tensor:
-        """Concatenate the parts along the channels; twice the resolution comes out."""
-        out: Tensor = self.convblock(torch.cat(parts, dim=1))
+        """Parts (B, any, H, W) make up the input, in the first one's dtype; (B, out, 2 H, 2 W)."""
+        out: Tensor = self.convblock(concatenate(*parts))
         return out
 
 
@@ -146,17 +126,16 @@ class _Decoder(nn.Module):
 class Pair:
     """Two encoded pictures: all that :meth:`IFRNet.decode` needs, for any number of times t.
 
-    Features depend on the pair (its mean is subtracted first), not on one picture alone.
+    Features depend on the pair (its mean is subtracted first), not on one picture alone. Tensors
+    of both pictures have 2 B of them: B pictures 0, then B pictures 1.
     """
 
-    img0: Tensor
-    """(B, 3, H, W), float32, the pair's mean subtracted."""
-    img1: Tensor
+    pictures: Tensor
+    """(2 B, 3, H, W), float32, the pair's mean subtracted."""
     mean: Tensor
     """(B, 1, 1, 1), float32."""
-    features0: tuple[Tensor, ...]
-    """Encoder features of ``img0``, at 1/2, 1/4, 1/8, 1/16 of ``scale`` times the size."""
-    features1: tuple[Tensor, ...]
+    features: tuple[Tensor, ...]
+    """Encoder features (2 B, C, ...), at 1/2, 1/4, 1/8, 1/16 of ``scale`` times the size."""
     scale: float
 
 
@@ -210,65 +189,54 @@ class IFRNet(nn.Module):
         ``mean`` (B, 1, 1, 1) stands in for the mean over both pictures where these carry
         padding that is not to count.
         """
-        img0, img1 = img0.float(), img1.float()
+        pictures = torch.cat((img0, img1)).float()
         if mean is None:
-            mean = pair_mean(img0, img1)
-        img0, img1 = img0 - mean, img1 - mean
-        both = torch.cat((img0, img1))
-        if scale != 1.0:
-            both = resize(both, scale)
-        features = self.encoder(both.to(self.dtype))
-        batch = len(img0)
-        return Pair(
-            img0=img0,
-            img1=img1,
-            mean=mean,
-            features0=tuple(f[:batch] for f in features),
-            features1=tuple(f[batch:] for f in features),
-            scale=scale,
-        )
+            mean = pair_mean(*pictures.chunk(2))
+        pictures = pictures - mean.repeat(2, 1, 1, 1)
+        resized = pictures if scale == 1.0 else resize(pictures, scale)
+        resized = resized.to(self.dtype, memory_format=torch.channels_last)
+        return Pair(pictures=pictures, mean=mean, features=self.encoder(resized), scale=scale)
 
     def decode(self, pair: Pair, t: Tensor) -> Synthesis:
         """The picture at time ``t`` (B,) between the pair's, with the flows that made it."""
-        f0, f1 = pair.features0, pair.features1
-        embt = t.to(f0[3]).view(-1, 1, 1, 1).expand(-1, 1, *f0[3].shape[2:])
+        *fine, coarsest = pair.features
+        f0, f1 = coarsest.chunk(2)
+        embt = t.to(coarsest).view(-1, 1, 1, 1).expand(-1, 1, *coarsest.shape[2:])
 
-        out = self.decoder4(f0[3], f1[3], embt)
-        flow0, flow1 = out[:, 0:2].float(), out[:, 2:4].float()
-        ft = out[:, 4:]
-        flows0, flows1, features = [flow0], [flow1], [ft]
-        for level, decoder in ((2, self.decoder3), (1, self.decoder2), (0, self.decoder1)):
-            out = decoder(
-                ft,
-                warp(f0[level], flow0),
-                warp(f1[level], flow1),
-                flow0.to(ft.dtype),
-                flow1.to(ft.dtype),
-            )
-            flow0 = out[:, 0:2].float() + 2.0 * resize(flow0, 2.0)
-            flow1 = out[:, 2:4].float() + 2.0 * resize(flow1, 2.0)
-            ft = out[:, 4:]
-            flows0.insert(0, flow0)
-            flows1.insert(0, flow1)
+        flow, ft = self._split(self.decoder4(f0, f1, embt))
+        flows, features = [flow], [ft]
+        for level, decoder in zip(reversed(fine), self._decoders(), strict=True):
+            change, ft = self._split(decoder(ft, warp_both(level, flow), flow))
+            flow = torch.add(change, resize(flow, 2.0), alpha=2.0)
+            flows.insert(0, flow)
             features.insert(0, ft)
         # What the last decoder gives in place of features is the mask and the residual.
-        last = features.pop(0).float()
+        last = features.pop(0).to(torch.float32, memory_format=torch.contiguous_format)
         mask, residual = torch.sigmoid(last[:, 0:1]), last[:, 1:4]
 
         if pair.scale != 1.0:
             up = 1.0 / pair.scale
-            flows0[0], flows1[0] = resize(flow0, up) * up, resize(flow1, up) * up
+            flows[0] = resize(flow, up) * up
             mask, residual = resize(mask, up), resize(residual, up)
-        warped0, warped1 = warp(pair.img0, flows0[0]), warp(pair.img1, flows1[0])
-        image = mask * warped0 + (1.0 - mask) * warped1 + pair.mean + residual
+        image = blend(pair.pictures, flows[0], mask) + pair.mean + residual
         return Synthesis(
             image=image.clamp(0.0, 1.0),
-            flows0=tuple(flows0),
-            flows1=tuple(flows1),
+            flows0=tuple(flow[:, 0:2] for flow in flows),
+            flows1=tuple(flow[:, 2:4] for flow in flows),
             features=tuple(features),
             mask=mask,
             residual=residual,
         )
+
+    def _decoders(self) -> tuple[_Decoder, ...]:
+        return self.decoder3, self.decoder2, self.decoder1
+
+    @staticmethod
+    def _split(out: Tensor) -> tuple[Tensor, Tensor]:
+        """A decoder's output as both flows (B, 4, H, W), float32, and the rest as it is."""
+        # Planar, because resize is ten times slower on four channels in channels_last order.
+        flow = out[:, :4].to(torch.float32, memory_format=torch.contiguous_format)
+        return flow, out[:, 4:]
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor, scale: float = 1.0) -> Tensor:
         """Pictures (B, 3, H, W) at time ``t`` (B,) between ``img0`` and ``img1``."""

@@ -26,7 +26,7 @@ import vapoursynth as vs
 
 __all__ = ["DEFAULT_THRESHOLD", "cut_scores", "is_cut"]
 
-DEFAULT_THRESHOLD = 0.4
+DEFAULT_THRESHOLD = 0.35
 """Scores from here on are cuts; see docs/detectors.md for how it was found."""
 
 WIDTH, HEIGHT = 48, 27
@@ -34,13 +34,19 @@ REACH = 2
 """Pixels of a thumbnail that the content may move without counting."""
 FLASH = 3
 """Longest flash, and half the window of the motion, in frames."""
-CONTRAST = 0.014
-"""Deviation of a thumbnail (luma 0..1) below which it counts as flat: three 8-bit steps."""
+CONTRAST = 0.027
+"""Deviation of a thumbnail (luma 0..1) below which it counts as flat: six 8-bit steps."""
 FLOOR = 0.2
 """Novelty at which a gap in a picture that stands still scores 0.5."""
 
 SCORE = "_IfrnetCut"
 TAGS = "_SceneChangeNext", "_SceneChangePrev"
+"""Of the left and of the right frame."""
+CODING = (
+    *("_Matrix", "_Transfer", "_Primaries", "_Range", "_ColorRange"),
+    *("_ChromaLocation", "_FieldBased"),
+)
+"""Props that have no say in a thumbnail, and would make some conversions fail."""
 
 
 def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
@@ -48,22 +54,21 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
 
     ``clip`` has a constant format, any. Frame k carries the score of gap k, ``_SceneChangeNext``
     of the clip's frame k and ``_SceneChangePrev`` of its frame k+1, where they have them. The last
-    frame, which has no gap, scores 0.
+    frame has no gap and means nothing.
     """
     core = vs.core
     thumbnails = _normalised(_thumbnails(clip))
     thumbnails = core.std.DuplicateFrames(thumbnails, [0] * FLASH)
-    thumbnails = core.std.DuplicateFrames(
-        thumbnails, [thumbnails.num_frames - 1] * (2 * FLASH + 1)
-    )
+    thumbnails = core.std.DuplicateFrames(thumbnails, [thumbnails.num_frames - 1] * (2 * FLASH + 1))
     low, high = thumbnails, thumbnails
     for _ in range(REACH):
         low, high = core.std.Minimum(low), core.std.Maximum(high)
 
+    # Frame n of these is about the clip's frames n - FLASH and n - FLASH + lag.
     length = clip.num_frames + 2 * FLASH
-    # distance[j] frame n is that of frames n and n + j, which are n - FLASH and n - FLASH + j of clip.
+    bands = thumbnails, low, high
     distance = {
-        lag: _distance([node[lag * at : lag * at + length] for at in (0, 1) for node in (thumbnails, low, high)])
+        lag: _distance([band[start : start + length] for start in (0, lag) for band in bands])
         for lag in range(1, FLASH + 2)
     }
 
@@ -88,9 +93,9 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
         f"{novelty} {motion} - {novelty} {motion} + {FLOOR} + / 0 max",
     )
     score = core.std.PlaneStats(score, prop=SCORE)
-    following = core.std.DuplicateFrames(clip, clip.num_frames - 1)[1:]
-    for source, tag in zip((clip, following), TAGS, strict=True):
-        score = core.std.CopyFrameProps(score, source, props=tag)
+    for side, tag in enumerate(TAGS):
+        tagged = thumbnails[FLASH + side : FLASH + side + clip.num_frames]
+        score = core.std.CopyFrameProps(score, tagged, props=tag)
     return score
 
 
@@ -109,9 +114,8 @@ def is_cut(props: Mapping[str, object], threshold: float = DEFAULT_THRESHOLD) ->
 
 
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
-    """Luma, 48x27 GRAYS. All props go: no range, matrix or field flag has a say, or can fail."""
-    assert clip.format is not None
-    clip = vs.core.std.RemoveFrameProps(clip)
+    """Luma, 48x27 GRAYS, with the tags."""
+    clip = vs.core.std.RemoveFrameProps(clip, CODING)
     matrix = vs.MATRIX_BT709 if clip.format.color_family == vs.RGB else None
     if clip.format.color_family == vs.YUV:
         clip = vs.core.std.ShufflePlanes(clip, 0, vs.GRAY)
@@ -119,7 +123,7 @@ def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _normalised(clip: vs.VideoNode) -> vs.VideoNode:
-    """Each frame minus its mean, by its deviation; the mean weighs the middle a little more."""
+    """Each frame minus its mean, by its deviation."""
     core = vs.core
     square = core.std.Expr(clip, "x x *")
     mean, power = (_mean(node).resize.Point(WIDTH, HEIGHT) for node in (clip, square))
@@ -129,7 +133,7 @@ def _normalised(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _mean(clip: vs.VideoNode) -> vs.VideoNode:
-    return vs.core.resize.Bilinear(clip, 1, 1)
+    return vs.core.resize.Bilinear(clip, 1, 1)  # weighs all pixels alike, by mirrored borders
 
 
 def _distance(nodes: list[vs.VideoNode]) -> vs.VideoNode:

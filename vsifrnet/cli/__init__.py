@@ -16,7 +16,7 @@ from vsifrnet._version import __version__
 
 __all__ = ["CommandError", "main"]
 
-COMMANDS: tuple[str, ...] = ("train", "flow")
+COMMANDS: tuple[str, ...] = ("image", "frames", "video", "models", "bench", "train", "flow")
 
 
 class CommandError(Exception):

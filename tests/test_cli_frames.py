@@ -1,0 +1,199 @@
+"""``vsifrnet frames``."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import vapoursynth as vs
+from PIL import Image
+
+from vsifrnet import ifrnet
+from vsifrnet.cli import main
+from vsifrnet.media import folder, pictures
+from vsifrnet.media.pictures import Picture
+
+SIZE = (32, 48)
+
+
+def save(path, seed, size=SIZE, depth=8):
+    """A smooth picture that moves with the seed."""
+    y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+    waves = [((x + 2 * seed) / (9 + c) + y / 7).sin() * 0.2 + 0.5 for c in range(3)]
+    pictures.write(Picture(rgb=torch.stack(waves), depth=depth), path)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Five pictures whose natural order is not that of the alphabet."""
+    root = tmp_path / "in"
+    root.mkdir()
+    for k, number in enumerate((8, 9, 10, 11, 100)):
+        save(root / f"f{number}.png", seed=k)
+    (root / "notes.txt").write_text("not a picture")
+    return root
+
+
+def frames(*arguments):
+    return main(["frames", *map(str, arguments), "--device", "cpu", "--precision", "fp32", "-q"])
+
+
+def expected(root, multi):
+    """What the filter makes of the same pictures, given as a clip made in another way."""
+    paths = sorted(root.glob("*.png"), key=pictures.natural)
+    clips = []
+    for path in paths:
+        array = np.asarray(Image.open(path))
+        blank = vs.core.std.BlankClip(
+            width=SIZE[1], height=SIZE[0], format=vs.RGB24, length=1, keep=True
+        )
+
+        def fill(n, f, array=array):
+            frame = f.copy()
+            for p in range(3):
+                np.copyto(np.asarray(frame[p]), array[..., p])
+            return frame
+
+        clips.append(blank.std.ModifyFrame(blank, fill))
+    clip = ifrnet(vs.core.std.Splice(clips), multi=multi, device="cpu", precision="fp32")
+    return [np.stack([np.asarray(frame[p]) for p in range(3)], axis=-1) for frame in clip.frames()]
+
+
+@pytest.mark.parametrize("multi", ["2", "5/2", "3/4"])
+def test_equals_the_filter(multi, source, tmp_path):
+    out = tmp_path / "out"
+    assert frames(source, out, "--multi", multi) == 0
+    made = [np.asarray(Image.open(path)) for path in sorted(out.glob("*.png"))]
+    wanted = expected(source, Fraction(multi))
+    assert len(made) == len(wanted)
+    assert all(np.array_equal(a, b) for a, b in zip(made, wanted, strict=True))
+
+
+def test_count_and_pattern(source, tmp_path):
+    out = tmp_path / "out"
+    assert frames(source, out, "-n", 13, "--pattern", "x_%03d.webp", "--quality", 100) == 0
+    names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    assert names == [f"x_{n:03d}.webp" for n in range(1, 14)]
+    first = np.asarray(Image.open(out / "x_001.webp"))
+    assert np.array_equal(first, np.asarray(Image.open(source / "f8.png")))
+    # The last picture stays to the end, as in the filter.
+    last = (np.asarray(Image.open(out / f"x_{n:03d}.webp")) for n in (12, 13))
+    true = np.asarray(Image.open(source / "f100.png"))
+    assert all(np.array_equal(picture, true) for picture in last)
+
+
+def test_source_files_are_copied_where_the_format_stays(source, tmp_path):
+    for path in source.glob("*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"), quality=60)
+        path.unlink()
+    out = tmp_path / "out"
+    assert frames(source, out, "--pattern", "%d.jpg") == 0
+    assert (out / "3.jpg").read_bytes() == (source / "f9.jpg").read_bytes()
+    assert (out / "4.jpg").read_bytes() != (source / "f10.jpg").read_bytes()
+
+
+def test_16_bits_stay(source, tmp_path):
+    for k, path in enumerate(sorted(source.glob("*.png"), key=pictures.natural)):
+        save(path, seed=k, depth=16)
+    assert frames(source, tmp_path / "out") == 0
+    made = pictures.read(tmp_path / "out" / "00000002.png")
+    assert made.depth == 16
+    assert len(made.rgb.unique()) > 256
+
+
+def test_goes_on_where_it_stopped(source, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    assert frames(source, out) == 0
+    complete = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "00000004.png").unlink()
+    (out / "00000007.png").unlink()
+    (out / "00000002.png").write_bytes(b"kept")
+    written = []
+    write = pictures.write
+    monkeypatch.setattr(
+        pictures, "write", lambda p, path, **o: written.append(path.name) or write(p, path, **o)
+    )
+    assert frames(source, out) == 0
+    assert written == ["00000004.png"]  # 7 is a source picture, and copied
+    again = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert again == complete | {"00000002.png": b"kept"}
+    assert frames(source, out, "--scale", 2) == 1
+    assert "has results made with scale='1.0', not '2.0'" in capsys.readouterr().err
+    assert frames(source, out, "--overwrite") == 0
+    assert (out / "00000002.png").read_bytes() == complete["00000002.png"]
+
+
+def test_stopped_in_the_middle_leaves_whole_pictures_only(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    write = pictures.write
+
+    def stop(picture, path, **options):
+        if path.name == "00000004.png":
+            raise KeyboardInterrupt
+        write(picture, path, **options)
+
+    monkeypatch.setattr(pictures, "write", stop)
+    assert frames(source, out) == 130
+    monkeypatch.undo()
+    left = [path for path in out.iterdir() if path.suffix == ".png"]
+    assert 0 < len(left) < 10
+    assert not any(path.name.startswith(".") for path in left)
+    for path in left:
+        pictures.read(path)
+    assert frames(source, out) == 0
+    assert len(list(out.glob("*.png"))) == 10
+
+
+def test_names_the_picture_that_is_wrong(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    good = (source / "f10.png").read_bytes()
+    (source / "f10.png").write_bytes(good[:300])
+    assert frames(source, out) == 1
+    assert "f10.png: a damaged picture" in capsys.readouterr().err
+    (source / "f10.png").write_bytes(b"text")
+    assert frames(source, out) == 1
+    assert "f10.png: not a picture" in capsys.readouterr().err
+    save(source / "f10.png", seed=0, size=(32, 40))
+    assert frames(source, out) == 1
+    assert "f10.png is 40x32, the pictures before it are 48x32" in capsys.readouterr().err
+    Image.new("RGBA", SIZE[::-1], (0, 0, 0, 128)).save(source / "f10.png")
+    assert frames(source, out, "--overwrite") == 1
+    assert "f10.png has transparent places" in capsys.readouterr().err
+    Image.new("RGBA", SIZE[::-1], (0, 0, 0, 255)).save(source / "f10.png")
+    assert frames(source, out, "--overwrite") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-n", "0"], "-n COUNT: accepted is a number from 1"),
+        (["-n", "4", "--multi", "3"], "in place of --multi"),
+        (["--pattern", "same.png"], "accepted is a name with one %d"),
+        (["--pattern", "%d.bmp"], "one of .png, .jpg"),
+        (["--savers", "0"], "--savers 0: accepted is a number from 1"),
+        (["--sc-threshold", "2"], "sc_threshold=2.0: accepted"),
+    ],
+)
+def test_wrong_options(options, message, source, tmp_path, capsys):
+    assert frames(source, tmp_path / "out", *options) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_wrong_folders(source, tmp_path, capsys):
+    assert frames(tmp_path / "nothing", tmp_path / "out") == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    assert frames(source, source, "--overwrite") == 1
+    assert "the pictures that are made need another folder" in capsys.readouterr().err
+    for path in list(source.glob("*.png"))[1:]:
+        path.unlink()
+    assert frames(source, tmp_path / "out") == 1
+    assert "1 pictures (.png, .jpg" in capsys.readouterr().err
+
+
+def test_reads_ahead_but_not_more_than_asked(source):
+    scanned = folder.scan(source)
+    with folder.open_clip(scanned, loaders=1) as clip:
+        for n in (4, 0, 2, 2):
+            frame = clip.get_frame(n)
+            array = np.asarray(Image.open(scanned.paths[n]))
+            assert np.array_equal(np.asarray(frame[0]), array[..., 0])

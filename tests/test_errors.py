@@ -1,0 +1,128 @@
+"""Bad input: a vs.Error that names the argument, its value and what is accepted."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+import vapoursynth as vs
+from conftest import core, moving
+
+from vsifrnet import ifrnet
+
+BAD_ARGUMENTS = [
+    ({"multi": 0}, "multi=0", "above 0"),
+    ({"multi": -2}, "multi=-2", "above 0"),
+    ({"multi": 2.5}, "multi=2.5", "Fraction"),
+    ({"multi": "2"}, "multi='2'", "Fraction"),
+    ({"multi": True}, "multi=True", "Fraction"),
+    ({"multi": Fraction(1, 10)}, "makes 0 frames", "1 to"),
+    ({"multi": 2**31}, "multi=2147483648", "1 to"),
+    ({"fps_den": 1}, "fps_den=1", "fps_num"),
+    ({"fps_num": 0}, "fps_num=0", "at least 1"),
+    ({"fps_num": 60.0}, "fps_num=60.0", "at least 1"),
+    ({"fps_num": 60, "fps_den": -1}, "fps_den=-1", "at least 1"),
+    ({"multi": 3, "fps_num": 60}, "multi=3 and fps_num=60", "one of the two"),
+    ({"timecodes": [0, 1, 2]}, "timecodes", "fps_num"),
+    ({"timecodes": [0, 1], "fps_num": 60}, "2 times for a clip of 3", "one for each"),
+    ({"timecodes": [0, 2, 1], "fps_num": 60}, "frame 2 at 1.0 s", "increasing"),
+    ({"timecodes": "no.txt", "fps_num": 60}, "timecodes='no.txt'", "cannot be read"),
+    ({"scale": 3}, "scale=3", "0.25, 0.5, 1.0, 2.0, 4.0"),
+    ({"scale": "1"}, "scale='1'", "0.25"),
+    ({"ensemble": 1}, "ensemble=1", "True and False"),
+    ({"auto_download": 1}, "auto_download=1", "True and False"),
+    ({"sc": "yes"}, "sc='yes'", "True and False"),
+    ({"sc_threshold": 0}, "sc_threshold=0", "above 0 and up to 1"),
+    ({"sc_threshold": 1.5}, "sc_threshold=1.5", "above 0 and up to 1"),
+    ({"sc_mode": "copy"}, "sc_mode='copy'", "'hold', 'nearest', 'blend'"),
+    ({"dup_mode": "drop"}, "dup_mode='drop'", "'keep', 'bridge'"),
+    ({"dup_mode": "bridge", "dup_max": 9}, "dup_max=9", "from 1 to 8"),
+    ({"dup_threshold": -1}, "dup_threshold=-1", "at least 0"),
+    ({"matrix": "601"}, "matrix='601'", "'709' (1)"),
+    ({"matrix": 0}, "matrix=0", "'709' (1)"),
+    ({"device": "tpu"}, "device='tpu'", "'cuda:<index>'"),
+    ({"device": True}, "device=True", "'cuda:<index>'"),
+    ({"device": 97}, "device=97", "PyTorch finds"),
+    ({"device": "cuda:97"}, "device='cuda:97'", "PyTorch finds"),
+    ({"precision": "half"}, "precision='half'", "'auto', 'fp32', 'fp16', 'bf16'"),
+    ({"num_streams": 0}, "num_streams=0", "at least 1"),
+    ({"num_streams": 1.5}, "num_streams=1.5", "at least 1"),
+    ({"model": "no_such_model"}, "no_such_model", "ifrnet_s"),
+    ({"model": "no_such_file.pth"}, "no_such_file.pth", ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "accepted"),
+    BAD_ARGUMENTS,
+    ids=[" ".join(f"{k}={v!r}" for k, v in arguments.items()) for arguments, *_ in BAD_ARGUMENTS],
+)
+def test_bad_argument(arguments: dict[str, object], named: str, accepted: str) -> None:
+    with pytest.raises(vs.Error) as caught:
+        ifrnet(moving(3), **arguments)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert message.startswith("ifrnet: ")
+    assert named in message
+    assert accepted in message
+
+
+def test_clips_that_do_not_fit() -> None:
+    clip = moving(3)
+    variable = core.std.BlankClip(clip, varformat=True)
+    resized = core.std.BlankClip(clip, varsize=True)
+    deep = core.std.BlankClip(format=vs.GRAY32, length=3)
+    for bad, named in (
+        (variable, "variable"),
+        (resized, "variable"),
+        (deep, "Gray32"),
+        (clip[0], "1 frame"),
+        ("video.mkv", "clip='video.mkv'"),
+    ):
+        with pytest.raises(vs.Error, match=f"ifrnet: clip.*{named}|ifrnet: {named}"):
+            ifrnet(bad)
+
+
+def test_target_rate_without_a_rate() -> None:
+    clip = moving(3)
+    vfr = clip.std.BlankClip(fpsnum=0, fpsden=1)
+    with pytest.raises(vs.Error, match="fps_num=60: the clip has no constant frame rate"):
+        ifrnet(vfr, fps_num=60)
+    assert ifrnet(vfr, fps_num=60, timecodes=[0, 0.1, 0.2]).num_frames == 18
+
+
+def test_positional_arguments_are_refused() -> None:
+    with pytest.raises(TypeError):
+        ifrnet(moving(3), 2)  # type: ignore[misc]
+
+
+def test_damaged_weights(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.safetensors"
+    path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{}")
+    with pytest.raises(vs.Error, match=r"^ifrnet: .*damaged\.safetensors"):
+        ifrnet(moving(3), model=path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+    ],
+)
+def test_out_of_memory_says_which_frame_and_what_helps(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vsifrnet.interpolator import Interpolator
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Interpolator, "__call__", fail)
+    out = ifrnet(moving(3), sc=False)
+    out.get_frame(0)
+    with pytest.raises(vs.Error, match="ifrnet: frame 1: out of memory") as caught:
+        out.get_frame(1)
+    assert "scale" in str(caught.value)
+    assert "num_streams" in str(caught.value)

@@ -1,0 +1,112 @@
+"""What can only be seen from outside: imports, stdout, vspipe, memory over reloads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+SCRIPT = """
+import vapoursynth as vs
+from vsifrnet import ifrnet
+core = vs.core
+clip = core.std.BlankClip(width=48, height=32, format=vs.YUV420P8, length=8, fpsnum=24)
+def paint(n, f):
+    import numpy as np
+    frame = f.copy()
+    np.asarray(frame[0])[:, 4 * n : 4 * n + 8] = 200
+    return frame
+clip = clip.std.ModifyFrame(clip, paint).std.SetFrameProps(_Matrix=6)
+ifrnet(clip, multi=3).set_output()
+"""
+
+
+def run(*command: str) -> subprocess.CompletedProcess[bytes]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, check=True, env=environment, cwd=ROOT, timeout=300
+    )
+
+
+def test_import_is_silent_and_light() -> None:
+    code = (
+        "import sys, vsifrnet\n"
+        "loaded = [m for m in sys.modules if m.startswith(('vsifrnet.training',"
+        " 'vsifrnet.benchmarks', 'vsifrnet.cli', 'av', 'PIL', 'cv2', 'matplotlib'))]\n"
+        "assert not loaded, loaded\n"
+        "assert set(vsifrnet.__all__) == {n for n in vars(vsifrnet) if n in vsifrnet.__all__}\n"
+        "assert callable(vsifrnet.ifrnet)\n"
+    )
+    done = run(sys.executable, "-W", "error", "-c", code)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("script") / "script.vpy"
+    path.write_text(SCRIPT)
+    return path
+
+
+def y4m_frames(data: bytes) -> list[bytes]:
+    """The frames of a y4m stream of 48x32 YUV420P8; fails on any byte that does not belong."""
+    header, _, rest = data.partition(b"\n")
+    assert header.startswith(b"YUV4MPEG2 ")
+    assert b" F72:1" in header
+    size = 48 * 32 * 3 // 2
+    frames = []
+    while rest:
+        assert rest.startswith(b"FRAME\n")
+        frames.append(rest[6 : 6 + size])
+        rest = rest[6 + size :]
+    assert all(len(frame) == size for frame in frames)
+    return frames
+
+
+def test_vspipe_segments_make_the_whole(script: Path) -> None:
+    """Also: nothing but y4m reaches stdout."""
+    whole = y4m_frames(run("vspipe", "-c", "y4m", str(script), "-").stdout)
+    assert len(whole) == 24
+    parts = []
+    for start, end in ((0, 4), (5, 5), (6, 16), (17, 23)):
+        done = run("vspipe", "-c", "y4m", "-s", str(start), "-e", str(end), str(script), "-")
+        parts += y4m_frames(done.stdout)
+    assert parts == whole
+
+
+def test_reloading_a_script_gives_memory_back() -> None:
+    """A previewer evaluates the script again and again in one process."""
+    code = f"""
+import gc, resource, sys
+import vapoursynth as vs
+script = {SCRIPT!r}
+def resident():
+    with open('/proc/self/statm') as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
+import threading
+def reload():
+    exec(script, {{}})
+    out = vs.get_output(0).clip
+    for n in (4, 1, 19):
+        out.get_frame(n).close()
+    vs.clear_outputs()
+    del out
+    gc.collect()
+for _ in range(10):
+    reload()
+before, threads = resident(), threading.active_count()
+for _ in range(40):
+    reload()
+sys.stderr.write(f'{{before:.0f}} MiB then {{resident():.0f}} MiB')
+assert threading.active_count() <= threads, threading.enumerate()
+assert resident() - before < 60, (before, resident())
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs Linux")
+    assert run(sys.executable, "-c", code).stdout == b""

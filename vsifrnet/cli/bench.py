@@ -1,0 +1,21 @@
+"""``vsifrnet bench``: the benchmarks, one module each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+BENCHMARKS = ("vsifrnet.cli.bench_accuracy",)
+"""Modules with ``add_parser(subparsers)``."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="accuracy on the official data sets and on one's own clips, and speed",
+        description="Measure how good and how fast the interpolation is.",
+    )
+    benchmarks = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
+    for module in BENCHMARKS:
+        importlib.import_module(module).add_parser(benchmarks)

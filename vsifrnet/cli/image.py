@@ -1,0 +1,176 @@
+"""``vsifrnet image``: pictures between two pictures."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsifrnet.cli import CommandError, options
+
+if TYPE_CHECKING:
+    from vsifrnet.interpolator import Interpolator
+    from vsifrnet.media.pictures import Picture
+
+EXAMPLE = """\
+vsifrnet image a.png b.png -o middle.png
+vsifrnet image a.png b.png -o demo.gif -n 7
+vsifrnet image a.png b.png -o quarter.png -t 1/4
+vsifrnet image a.png b.png -o between_%02d.png -n 3"""
+
+DESCRIPTION = """\
+Make pictures between two pictures A and B.
+
+OUT is a picture (.png, .jpg, .webp, .avif), a name with %d for several pictures, or an
+animation of A, the pictures between, and B (.gif, .apng, .webp where several are made, .mp4).
+16-bit PNG stays 16-bit. Transparency is interpolated along with the colours, in a second run."""
+
+
+def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = options.add_command(
+        subparsers,
+        "image",
+        run,
+        help="pictures between two pictures",
+        description=DESCRIPTION,
+        example=EXAMPLE,
+    )
+    parser.add_argument("first", type=Path, metavar="A")
+    parser.add_argument("second", type=Path, metavar="B")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", required=True)
+    times = parser.add_mutually_exclusive_group()
+    times.add_argument(
+        "-n", dest="count", type=int, default=1, metavar="N", help="evenly spaced pictures [1]"
+    )
+    times.add_argument(
+        "-t",
+        dest="times",
+        type=options.fraction,
+        nargs="+",
+        metavar="T",
+        help="times between 0 (A) and 1 (B), such as 0.25 or 1/3",
+    )
+    parser.add_argument(
+        "--fps",
+        type=options.rate,
+        default=Fraction(10),
+        metavar="F",
+        help="pictures per second of an animation [10]",
+    )
+    parser.add_argument(
+        "--quality", type=int, default=95, metavar="Q", help="of JPEG, WebP and AVIF, 1..100 [95]"
+    )
+    options.add_overwrite(parser)
+    options.add_arguments(parser, *options.ENGINE)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Handle the command."""
+    from tqdm import tqdm
+
+    from vsifrnet.interpolator import HALVINGS
+    from vsifrnet.media import pictures
+
+    times = _times(arguments)
+    targets = _targets(arguments, len(times))
+    first, second = pictures.read(arguments.first), pictures.read(arguments.second)
+    if first.rgb.shape != second.rgb.shape:
+        sizes = " and ".join("{2}x{1}".format(*p.rgb.shape) for p in (first, second))
+        raise CommandError(f"the pictures differ in size: {sizes}")
+    interpolator, loaded = options.interpolator(arguments)
+    if loaded.t_blind and any(t.denominator not in HALVINGS for t in times):
+        raise CommandError(
+            f"{loaded.name} ignores the time t and only makes the middle of two pictures: "
+            "-n 1, 3, 7 or 15, or times -t in halves, quarters, eighths or sixteenths"
+        )
+    progress = tqdm(times, unit="picture", disable=arguments.quiet or len(times) == 1)
+    made = [_between(interpolator, first, second, t) for t in progress]
+    if len(targets) == len(made) and not _animated(arguments.output, len(made)):
+        for picture, path in zip(made, targets, strict=True):
+            pictures.write(picture, path, quality=arguments.quality)
+        return 0
+    _animate([first, *made, second], arguments)
+    return 0
+
+
+def _times(arguments: argparse.Namespace) -> list[Fraction]:
+    if arguments.times:
+        if outside := [t for t in arguments.times if t >= 1]:
+            raise CommandError(f"-t {outside[0]}: accepted is a time between 0 and 1")
+        return sorted(arguments.times)
+    if arguments.count < 1:
+        raise CommandError(f"-n {arguments.count}: accepted is a number from 1")
+    return [Fraction(i, arguments.count + 1) for i in range(1, arguments.count + 1)]
+
+
+def _animated(output: Path, count: int) -> bool:
+    suffix = output.suffix.lower()
+    return suffix in (".gif", ".apng", ".mp4") or (
+        suffix == ".webp" and count > 1 and not _pattern(output)
+    )
+
+
+def _pattern(output: Path) -> bool:
+    return re.search(r"%0?\d*d", output.name) is not None
+
+
+def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
+    """The files to be written, all of which may be."""
+    from vsifrnet import files
+    from vsifrnet.media import pictures
+
+    output: Path = arguments.output
+    if _animated(output, count):
+        targets = [output]
+    elif output.suffix.lower() not in pictures.SUFFIXES:
+        accepted = ", ".join((*pictures.SUFFIXES, ".gif", ".apng", ".mp4"))
+        raise CommandError(f"-o {output}: accepted is a name with one of {accepted}")
+    elif _pattern(output):
+        targets = [output.with_name(output.name % i) for i in range(1, count + 1)]
+    elif count == 1:
+        targets = [output]
+    else:
+        raise CommandError(
+            f"-o {output}: {count} pictures need a name with %d (such as out_%02d.png) or an "
+            "animation (.gif, .webp, .apng, .mp4)"
+        )
+    for path in targets:
+        files.check_new(path, overwrite=arguments.overwrite)
+    return targets
+
+
+def _between(interpolator: Interpolator, first: Picture, second: Picture, t: Fraction) -> Picture:
+    """The picture at ``t``, in the kind of the two."""
+    import torch
+
+    from vsifrnet.media.pictures import Picture
+
+    depth, grey = max(first.depth, second.depth), first.grey and second.grey
+    icc = first.icc if first.icc == second.icc else None
+    if first.alpha is None and second.alpha is None:
+        rgb = interpolator(first.rgb, second.rgb, t, key="rgb").cpu()
+        return Picture(rgb=rgb, depth=depth, grey=grey, icc=icc)
+    # What shows of a colour is its product with alpha; colours under transparent places are
+    # arbitrary, and must not spread. Alpha itself goes through the network as a grey picture.
+    alphas = [torch.ones(p.rgb.shape[1:]) if p.alpha is None else p.alpha for p in (first, second)]
+    alpha0, alpha1 = alphas
+    product = interpolator(first.rgb * alpha0, second.rgb * alpha1, t).cpu()
+    alpha = interpolator(alpha0.expand(3, -1, -1), alpha1.expand(3, -1, -1), t).cpu().mean(0)
+    # Below half a step nothing shows, and the quotient would be noise.
+    visible = alpha > 0.5 / (2**depth - 1)
+    rgb = torch.where(visible, product / alpha.clamp(min=1e-6), torch.zeros(())).clamp(0, 1)
+    return Picture(rgb=rgb, alpha=alpha, depth=depth, grey=grey, icc=icc)
+
+
+def _animate(all_pictures: list[Picture], arguments: argparse.Namespace) -> None:
+    from vsifrnet.media import pictures
+
+    if arguments.output.suffix.lower() == ".mp4":
+        from vsifrnet.media.encode import encode_pictures
+
+        encode_pictures(all_pictures, arguments.output, fps=arguments.fps)
+        return
+    pictures.animate(all_pictures, arguments.output, fps=arguments.fps, quality=arguments.quality)

@@ -1,0 +1,241 @@
+"""``vsifrnet models``: list, fetch, show and import models."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsifrnet.cli import CommandError
+
+if TYPE_CHECKING:
+    from vsifrnet.registry import Model
+    from vsifrnet.weights import Weights
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare ``models`` and its subcommands."""
+    parser = subparsers.add_parser(
+        "models", help="list, fetch, show and import models", description=__doc__
+    )
+    commands = parser.add_subparsers(dest="models_command", required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="the known and imported models, and which are here")
+    listing.set_defaults(run=_list)
+
+    fetch = commands.add_parser("fetch", help="download models and verify them; prints the files")
+    fetch.add_argument("names", nargs="+", metavar="NAME")
+    fetch.set_defaults(run=_fetch)
+
+    info = commands.add_parser("info", help="what is known of a model or file, and its card")
+    info.add_argument("model", metavar="FILE_OR_NAME")
+    info.set_defaults(run=_info)
+
+    convert = commands.add_parser(
+        "import",
+        help="check a file and keep it in the cache under a name",
+        description=(
+            "Check a .pth, .safetensors or ncnn model and keep it in the cache under a name that "
+            "model= takes. A file that is an official checkpoint, byte for byte, becomes that "
+            "model, as if it had been fetched; anything else is converted to safetensors."
+        ),
+    )
+    convert.add_argument("file", type=Path, metavar="FILE")
+    convert.add_argument("--name", help="the name to give it (default: the file's or folder's)")
+    convert.add_argument(
+        "--force", action="store_true", help="replace an imported model of the same name"
+    )
+    convert.set_defaults(run=_import)
+
+
+def _list(_: argparse.Namespace) -> int:
+    from vsifrnet import registry, weights
+
+    rows = [("NAME", "VARIANT", "TIMES", "TRAINED ON", "WHERE")]
+    for model in registry.MODELS:
+        times = "any" if model.honours_t else "middle"
+        rows.append((model.name, model.variant, times, model.training_set, _where(model)))
+    known = len(registry.MODELS)
+    rows += [(name, "", "", "", "imported") for name in weights.names()[known:]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+    return 0
+
+
+def _where(model: Model) -> str:
+    from vsifrnet import cache
+
+    if model.packaged:
+        return "in the package"
+    if cache.find(model):
+        return "in the cache"
+    return "damaged in the cache" if cache.damaged(model) else "not fetched"
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from vsifrnet import registry, weights
+
+    for name in arguments.names:
+        if registry.find(name) is None:
+            known = ", ".join(model.name for model in registry.MODELS)
+            raise CommandError(f"{name!r} cannot be fetched: known are {known}")
+        # Loading checks what the digest cannot: that it is a network that can be used.
+        path = weights.load(name, auto_download=True).path
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from vsifrnet import cache, registry, weights
+
+    known = registry.find(arguments.model)
+    if known is not None and not known.packaged and cache.find(known) is None:
+        facts = [("name", known.name), ("file", _where(known))]
+        sys.stdout.write(_table(facts + _known_facts(known)))
+        return 0
+    loaded = weights.load(arguments.model)
+    facts = [("name", loaded.name), *_facts(loaded)]
+    if loaded.info is not None:
+        facts += _known_facts(loaded.info)
+    sys.stdout.write(_table(facts))
+    card = loaded.path.with_suffix(".md")
+    if loaded.info is not None and loaded.info.packaged and card.is_file():
+        sys.stdout.write("\n" + card.read_text(encoding="utf-8"))
+    return 0
+
+
+def _facts(loaded: Weights) -> list[tuple[str, str]]:
+    """What the file itself says."""
+    from vsifrnet import cache
+
+    files = [loaded.path]
+    if loaded.path.suffix.lower() in (".param", ".bin"):
+        files = [loaded.path.with_suffix(suffix) for suffix in (".param", ".bin")]
+    parameters = sum(tensor.numel() for tensor in loaded.state.values())
+    facts = [
+        ("variant", f"{loaded.config.name}, {parameters / 1e6:.2f} million parameters"),
+        ("times", _times(not loaded.t_blind)),
+    ]
+    for file in files:
+        facts.append(("file", f"{file} ({file.stat().st_size} bytes)"))
+        facts += [("", cache.digest(file, kind)) for kind in ("sha256", "git")]
+    return facts
+
+
+def _times(honours_t: bool) -> str:
+    return "any" if honours_t else "the middle only: multi of 2, 4, 8 or 16, by repeated halving"
+
+
+def _known_facts(model: Model) -> list[tuple[str, str]]:
+    """What the registry says."""
+    facts = [
+        ("known as", f"{model.name}, variant {model.variant}"),
+        ("known times", _times(model.honours_t)),
+        ("trained on", model.training_set),
+        ("licence", model.licence),
+    ]
+    for source in model.sources:
+        facts.append(("source", source.origin))
+        for file in source.files:
+            facts.append(("", f"{file.name}, {file.digest}"))
+            facts += [("", address) for address in file.addresses]
+    for metric in model.metrics:
+        ie = f", IE {metric.ie}" if metric.ie is not None else ""
+        facts.append(
+            ("published", f"{metric.data}: PSNR {metric.psnr:.2f} dB, SSIM {metric.ssim}{ie}")
+        )
+    return facts
+
+
+def _table(facts: list[tuple[str, str]]) -> str:
+    lines, last = [], ""
+    for name, value in facts:
+        lines.append(f"{'' if name == last else name:<13}{value}".rstrip() + "\n")
+        last = name or last
+    return "".join(lines)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from vsifrnet import cache, weights
+
+    loaded = weights.load(arguments.file)
+    if loaded.info is not None and arguments.name is None:
+        if loaded.info.packaged:
+            raise CommandError(f"{loaded.path}: is {loaded.info.name}, which is in the package")
+        stored = _store_known(loaded, loaded.info)
+        if stored is not None:
+            sys.stderr.write(f"{loaded.path} is {loaded.info.name}, unchanged: kept as it is\n")
+            sys.stdout.write(f"{stored}\n")
+            return 0
+
+    # The two files of an ncnn model are called the same in every model; their folder has the name.
+    is_ncnn = loaded.path.stem.casefold() == "ifrnet"
+    name = arguments.name or (loaded.path.resolve().parent.name if is_ncnn else loaded.path.stem)
+    path = _free_path(name, arguments.force)
+    try:
+        _save(loaded, path)
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {path}: {error.strerror or error}; the environment variable "
+            f"{cache.VARIABLE} can name another folder"
+        ) from error
+    sys.stderr.write(f"imported as {name}, variant {loaded.config.name}\n")
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _store_known(loaded: Weights, model: Model) -> Path | None:
+    """Keep an official file in the cache as it is, if it is whole under the official names."""
+    from vsifrnet import cache
+
+    for source in model.sources:
+        suffixes = {Path(file.name).suffix for file in source.files}
+        if loaded.path.suffix.lower() not in suffixes:
+            continue
+        paths = {
+            file.name: loaded.path.with_suffix(Path(file.name).suffix) for file in source.files
+        }
+        if all(cache.verified(paths[file.name], file) for file in source.files):
+            return cache.store(model, source, paths)
+    return None
+
+
+def _free_path(name: str, force: bool) -> Path:
+    from vsifrnet import registry, weights
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise CommandError(
+            f"name {name!r}: accepted are letters, digits, '.', '_' and '-'; give one with --name"
+        )
+    if registry.find(name):
+        raise CommandError(
+            f"name {name!r}: is a known model's, and this file is not what was published under "
+            "it, byte for byte; give another with --name"
+        )
+    path = weights.imports_folder() / f"{name}.safetensors"
+    taken = [other for other in weights.names() if other.casefold() == name.casefold()]
+    if taken and not force:
+        raise CommandError(f"name {name!r}: is imported already; replace it with --force")
+    for other in taken:
+        path = path.with_stem(other)
+    return path
+
+
+def _save(loaded: Weights, path: Path) -> None:
+    from safetensors.torch import save
+
+    content = save(loaded.state, metadata={"imported_from": loaded.path.name})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+"""The streams of a source that go into a new file as they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import AttachmentStream, Disposition, Stream
+
+from vsifrnet.media.source import exact
+
+__all__ = ["Copier", "Copies", "EncodeError"]
+
+log = logging.getLogger("vsifrnet")
+
+NOT_COPIED = {"encoder", "major_brand", "minor_version", "compatible_brands"}
+"""Tags about the file itself, not about what is in it."""
+
+
+class EncodeError(Exception):
+    """The encoder or the container failed; the message has their last words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """What else of a source goes into the file: always its chapters and tags, and these."""
+
+    path: Path
+    video_track: int
+    """The stream that is not copied, because it is what was encoded."""
+    audio: bool = True
+    subtitles: bool = True
+    attachments: bool = True
+    """Files and cover pictures."""
+
+    def wants(self, stream: Stream) -> bool:
+        """Whether a stream is copied."""
+        if stream.type == "attachment" or stream.disposition & Disposition.attached_pic:
+            return self.attachments
+        return {"audio": self.audio, "subtitle": self.subtitles}.get(stream.type, False)
+
+
+class Copier:
+    """Copies packets, a stretch of time after the other, so that a file is interleaved."""
+
+    def __init__(
+        self,
+        source: InputContainer,
+        muxer: OutputContainer,
+        video: av.VideoStream,
+        copies: Copies,
+        start: Fraction,
+    ) -> None:
+        """Declare the streams in ``muxer``; ``video`` is the new one, begun at ``start``.
+
+        Raises:
+            EncodeError: the container cannot hold a stream; the message names it.
+        """
+        self._muxer = muxer
+        self._targets: dict[int, Stream] = {}
+        for stream in source.streams:
+            if stream.index == copies.video_track:
+                _tag(stream, video)
+            elif copies.wants(stream):
+                self._declare(stream)
+            elif stream.type in ("video", "data"):
+                log.warning("stream %d (%s) is not copied", stream.index, stream.type)
+        streams = [stream for stream in source.streams if stream.index in self._targets]
+        self.shift = _shift(streams, start)
+        """Seconds by which all streams are earlier than in the source."""
+        muxer.metadata.update(
+            {k: v for k, v in source.metadata.items() if k.lower() not in NOT_COPIED}
+        )
+        chapters = source.chapters()
+        for chapter in chapters:
+            shift = round(self.shift / exact(chapter["time_base"]))
+            chapter["start"] = max(chapter["start"] - shift, 0)
+            chapter["end"] -= shift
+        muxer.set_chapters([chapter for chapter in chapters if chapter["end"] > 0])
+        self._packets = self._read(source, streams)
+        self._next = next(self._packets, None)
+
+    def advance(self, until: Fraction | None) -> None:
+        """Copy what begins before ``until``, in seconds of the new file; None is all the rest."""
+        while self._next is not None:
+            packet, time = self._next
+            if until is not None and time >= until:
+                return
+            self._muxer.mux_one(packet)
+            self._next = next(self._packets, None)
+
+    def _declare(self, stream: Stream) -> None:
+        suffix = Path(self._muxer.name).suffix
+        if isinstance(stream, AttachmentStream):
+            if self._muxer.format.name != "matroska":
+                raise EncodeError(
+                    f"attachment {stream.name!r} cannot be put into {suffix}: choose .mkv, or "
+                    "--no-attachments"
+                )
+            mimetype = stream.mimetype or "application/octet-stream"
+            self._muxer.add_attachment(stream.name or "attachment", mimetype, stream.data)
+            return
+        codec = stream.codec_context.codec
+        names = {codec.name, codec.canonical_name}
+        if not names & self._muxer.supported_codecs:
+            option = {"audio": "--no-audio", "subtitle": "--no-subtitles"}
+            raise EncodeError(
+                f"{stream.type} stream {stream.index} ({codec.canonical_name}) cannot be put into "
+                f"{suffix}: choose .mkv, or {option.get(stream.type, '--no-attachments')}"
+            )
+        target = self._muxer.add_stream_from_template(stream)
+        _tag(stream, target)
+        self._targets[stream.index] = target
+
+    def _read(
+        self, source: InputContainer, streams: list[Stream]
+    ) -> Iterator[tuple[av.Packet[Any], Fraction]]:
+        if not streams:
+            return
+        for packet in source.demux(*streams):
+            moment = packet.dts if packet.dts is not None else packet.pts
+            if moment is None:  # the mark at the end of a stream
+                continue
+            shift = round(self.shift / exact(packet.time_base))
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+            time = (moment - shift) * exact(packet.time_base)
+            packet.stream = self._targets[packet.stream.index]
+            yield packet, time
+
+
+def _tag(stream: Stream, target: Stream) -> None:
+    """Language, title and the like, and what the stream is for."""
+    tags = stream.metadata.items()
+    # "DURATION" and Matroska's statistics are in capitals, and the muxer's to write.
+    kept = {k: v for k, v in tags if k.lower() not in NOT_COPIED and not k.isupper()}
+    target.metadata.update(kept)
+    target.disposition = stream.disposition
+
+
+def _shift(streams: list[Stream], start: Fraction) -> Fraction:
+    """When the first of all begins; a stream that begins before 0 (encoder delay) stays there."""
+    starts = [start]
+    for stream in streams:
+        if stream.start_time is not None and stream.time_base is not None:
+            starts.append(stream.start_time * exact(stream.time_base))
+    return max(Fraction(0), min(starts))

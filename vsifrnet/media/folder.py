@@ -1,0 +1,215 @@
+"""A folder of pictures as a clip, and a clip as a folder of pictures."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vsifrnet.files import replacing
+from vsifrnet.media import pictures
+from vsifrnet.media.pictures import Header, Picture
+from vsifrnet.timeline import Timeline
+
+__all__ = ["Folder", "Job", "open_clip", "scan"]
+
+AHEAD = 4
+"""Pictures that are read before they are asked for, and made ones that wait to be written."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures of one size, in their natural order."""
+
+    paths: Sequence[Path]
+    width: int
+    height: int
+    depth: int
+    """Of the deepest picture: 8 or 16."""
+    grey: bool
+    """All pictures are."""
+
+
+def scan(root: Path) -> Folder:
+    """List a folder's pictures by their headers.
+
+    Raises:
+        ValueError: there are fewer than two; or one, which the message names, is no picture or
+            of another size than the first.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root}: there is no such folder")
+    paths = sorted(
+        (path for path in root.iterdir() if _is_picture(path)),
+        key=pictures.natural,
+    )
+    if len(paths) < 2:
+        accepted = ", ".join(pictures.SUFFIXES)
+        raise ValueError(f"{root}: {len(paths)} pictures ({accepted}) in it, 2 are the least")
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        headers = list(pool.map(pictures.header, paths))
+    first = headers[0]
+    for path, header in zip(paths, headers, strict=True):
+        _check(path, header, first)
+    return Folder(
+        paths=paths,
+        width=first.width,
+        height=first.height,
+        depth=max(header.depth for header in headers),
+        grey=all(header.grey for header in headers),
+    )
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith(".")
+
+
+def _check(path: Path, header: Header, first: Header) -> None:
+    if (header.width, header.height) != (first.width, first.height):
+        raise ValueError(
+            f"{path} is {header.width}x{header.height}, the pictures before it are "
+            f"{first.width}x{first.height}"
+        )
+
+
+@contextmanager
+def open_clip(folder: Folder, *, loaders: int) -> Iterator[vs.VideoNode]:
+    """The pictures as a clip of RGB24 or RGB48, decoded ahead by ``loaders`` threads.
+
+    Its frames can be had until the context ends. A damaged picture, or one with transparency, is
+    an error of its frame.
+    """
+    form = vs.RGB48 if folder.depth == 16 else vs.RGB24
+    canvas = vs.core.std.BlankClip(
+        width=folder.width, height=folder.height, format=form, length=len(folder.paths), keep=True
+    )
+    with ThreadPoolExecutor(max_workers=loaders, thread_name_prefix="loader") as pool:
+        yield canvas.std.ModifyFrame(canvas, _Load(folder, pool))
+
+
+class _Load:
+    """ModifyFrame: picture n. VapourSynth calls it from one thread at a time."""
+
+    def __init__(self, folder: Folder, pool: ThreadPoolExecutor) -> None:
+        self._folder = folder
+        self._pool = pool
+        self._waiting: dict[int, Future[Picture]] = {}
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        wanted = range(n, min(n + 1 + AHEAD, len(self._folder.paths)))
+        self._waiting = {
+            k: self._waiting.get(k) or self._pool.submit(_read, self._folder.paths[k])
+            for k in wanted
+        }
+        try:
+            picture = self._waiting.pop(n).result()
+        except (ValueError, OSError) as error:
+            raise vs.Error(str(error)) from error
+        frame = f.copy()
+        largest = 2**self._folder.depth - 1
+        samples = (picture.rgb * largest).round().numpy()
+        for p in range(3):
+            np.copyto(np.asarray(frame[p]), samples[p], casting="unsafe")
+        return frame
+
+
+def _read(path: Path) -> Picture:
+    picture = pictures.read(path)
+    if picture.alpha is not None and bool((picture.alpha < 1).any()):
+        raise ValueError(f"{path} has transparent places: flatten it onto a background first")
+    return picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A clip, made from a folder, that is to become a folder."""
+
+    source: Folder
+    made: vs.VideoNode
+    """RGB24 or RGB48."""
+    multi: Fraction
+    """Output pictures per source picture."""
+    folder: Path
+    pattern: str
+    """Of the names, with one %d for the number, which is n + 1."""
+    quality: int
+    copies: bool
+    """Source pictures that are shown as they are become copies of their files."""
+
+    def path(self, n: int) -> Path:
+        """Where output picture ``n`` goes."""
+        return self.folder / (self.pattern % (n + 1))
+
+    def missing(self, *, overwrite: bool) -> list[int]:
+        """The output pictures that are not there yet; all of them with ``overwrite``.
+
+        Raises:
+            ValueError: the pattern is no such pattern, or names source pictures.
+        """
+        try:
+            named = self.path(0) != self.path(1)
+        except (TypeError, ValueError):
+            named = False
+        if not named or Path(self.pattern).suffix.lower() not in pictures.SUFFIXES:
+            accepted = ", ".join(pictures.SUFFIXES)
+            raise ValueError(
+                f"pattern={self.pattern!r}: accepted is a name with one %d, such as %08d.png, "
+                f"and one of {accepted}"
+            )
+        if self.folder.resolve() == self.source.paths[0].parent.resolve():
+            raise ValueError(f"{self.folder}: the pictures that are made need another folder")
+        numbers = range(self.made.num_frames)
+        return [n for n in numbers if overwrite or not self.path(n).exists()]
+
+    def run(self, numbers: Sequence[int], *, savers: int) -> Iterator[int]:
+        """Make and write pictures; gives each one's number when it is written, in order."""
+        timeline = Timeline(len(self.source.paths), self.multi)
+        waiting: deque[tuple[int, Future[None]]] = deque()
+        in_flight = AHEAD + savers + vs.core.num_threads
+        pool = ThreadPoolExecutor(max_workers=savers, thread_name_prefix="saver")
+        try:
+            for n in numbers:
+                left, phase = timeline.position(n)
+                original = self.source.paths[left]
+                same = original.suffix.lower() == self.path(n).suffix.lower()
+                if self.copies and phase == 0 and same:
+                    work = pool.submit(_copy, original, self.path(n))
+                else:
+                    work = pool.submit(self._save, n, self.made.get_frame_async(n))
+                waiting.append((n, work))
+                if len(waiting) >= in_flight:
+                    yield _finished(*waiting.popleft())
+            while waiting:
+                yield _finished(*waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _save(self, n: int, request: Future[vs.VideoFrame]) -> None:
+        largest = 2**self.source.depth - 1
+        with request.result() as frame:
+            planes = np.stack([np.asarray(frame[p]) for p in range(3)])
+        picture = Picture(
+            rgb=torch.from_numpy(planes.astype(np.float32) / largest),
+            depth=self.source.depth,
+            grey=self.source.grey,
+        )
+        pictures.write(picture, self.path(n), quality=self.quality)
+
+
+def _finished(n: int, work: Future[None]) -> int:
+    work.result()
+    return n
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)

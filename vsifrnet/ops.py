@@ -1,0 +1,210 @@
+"""The operators of the network that PyTorch has no fast form of, each next to its plain form.
+
+Every function here computes what its plain form computes, up to rounding. The plain form is what
+is differentiated and exported; in :class:`torch.inference_mode` a form is used that moves less
+memory, because memory traffic and not arithmetic is what the plain form spends its time on.
+docs/speed.md has the measurements. Pictures, flows and features are ``(B, C, H, W)``; the fast
+forms want the features in ``channels_last`` order, where the C values of a pixel lie together.
+
+This module imports torch only.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Up", "blend", "concatenate", "prelu", "refine", "resize", "warp", "warp_both"]
+
+
+def resize(x: Tensor, factor: float) -> Tensor:
+    """Resize (B, C, H, W) by ``factor``, bilinear, pixel centres aligned as areas."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """x where x is positive, else ``slope`` (C,) times x. May overwrite ``x`` in inference mode."""
+    if x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last):
+        return F.prelu(x, slope)
+    # PyTorch's loop runs over the C values of one pixel and starts anew for the next. Rows of
+    # several pixels, with the slopes repeated, make it a long one: four times faster.
+    batch, channels, height, width = x.shape
+    pixels = batch * height * width
+    together = next(n for n in (16, 8, 4, 2, 1) if pixels % n == 0)
+    rows = x.permute(0, 2, 3, 1).reshape(pixels // together, together * channels)
+    slopes = slope.repeat(together)
+    if _fresh_is_slow(x) and torch.is_inference_mode_enabled():
+        step = max(1, _BLOCK // (rows.shape[1] * rows.element_size()))
+        for block in rows.split(step):
+            block.copy_(F.prelu(block, slopes))
+        return x
+    result = F.prelu(rows, slopes)
+    return result.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def refine(x: Tensor, conv: nn.Module, channels: int) -> Tensor:
+    """``x`` with its last ``channels`` replaced by ``conv`` of them; ``x`` may be overwritten."""
+    rest, side = torch.split(x, [x.shape[1] - channels, channels], dim=1)
+    if torch.is_inference_mode_enabled():
+        side.copy_(conv(side))
+        return x
+    # The official code assigns into a slice; this is equal and can be differentiated and traced.
+    return torch.cat((rest, conv(side)), dim=1)
+
+
+def concatenate(*parts: Tensor) -> Tensor:
+    """The parts one after the other along the channels, in the first one's dtype."""
+    dtype = parts[0].dtype
+    if parts[0].is_cuda or not torch.is_inference_mode_enabled():
+        return torch.cat([part.to(dtype) for part in parts], dim=1)
+    batch, _, height, width = parts[0].shape
+    channels = [part.shape[1] for part in parts]
+    out = torch.empty(
+        (batch, sum(channels), height, width), dtype=dtype, memory_format=torch.channels_last
+    )
+    # torch.cat is not parallel here, and would need the parts converted to dtype before.
+    for part, place in zip(parts, out.split(channels, dim=1), strict=True):
+        place.copy_(part)
+    return out
+
+
+class Up(nn.ConvTranspose2d):
+    """A transposed convolution, kernel 4, stride 2: twice the resolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 4, 2, 1)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
+        if not torch.is_inference_mode_enabled():
+            return super().forward(x, output_size)
+        # An output pixel sees 2 x 2 input pixels, so one 2 x 2 convolution makes the four pixels
+        # that lie in between them, as 4 x out_channels; these only have to be put in their place.
+        ins, outs = self.weight.shape[:2]
+        # Kernel row 2 (1 - a) + p is what input row a of the window gives to output row p.
+        taps = self.weight.view(ins, outs, 2, 2, 2, 2).flip(2, 4)  # (in, out, a, p, b, q)
+        kernel = taps.permute(3, 5, 1, 0, 2, 4).reshape(4 * outs, ins, 2, 2)
+        assert self.bias is not None
+        y = F.conv2d(x, kernel, self.bias.repeat(4), padding=1)
+        batch, _, height, width = y.shape
+        y = y.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, outs).transpose(2, 3)
+        y = y.reshape(batch, 2 * height, 2 * width, outs).permute(0, 3, 1, 2)
+        return y[:, :, 1:-1, 1:-1]
+
+
+def warp(picture: Tensor, flow: Tensor) -> Tensor:
+    """Sample ``picture`` (B, C, H, W) at ``position + flow``; flow (B, 2, H, W) in pixels, float32.
+
+    Bilinear, positions outside are clamped to the border. Keeps the dtype of ``picture``.
+    """
+    _, _, height, width = flow.shape
+    x = torch.arange(width, device=flow.device, dtype=torch.float32)
+    y = torch.arange(height, device=flow.device, dtype=torch.float32)
+    # grid_sample wants [-1, 1]; with align_corners=True these are the centres of the outer pixels.
+    grid_x = (x.view(1, 1, width) + flow[:, 0]) * (2.0 / max(width - 1, 1)) - 1.0
+    grid_y = (y.view(1, height, 1) + flow[:, 1]) * (2.0 / max(height - 1, 1)) - 1.0
+    grid = torch.stack((grid_x, grid_y), dim=-1)
+    sampled = F.grid_sample(
+        picture.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return sampled.to(picture.dtype)
+
+
+def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
+    """Warp pictures 0 by flow t -> 0 and pictures 1 by flow t -> 1.
+
+    Args:
+        pictures: (2 B, C, H, W): B pictures 0, then B pictures 1.
+        flows: (B, 4, H, W), float32: flow t -> 0, then flow t -> 1.
+
+    Returns:
+        (B, 2 C, H, W) in the dtype of ``pictures``: first the warped pictures 0.
+    """
+    if flows.is_cuda or not torch.is_inference_mode_enabled():
+        warped = warp(pictures, torch.cat(flows.chunk(2, dim=1)))
+        return torch.cat(warped.chunk(2), dim=1)
+    # A sum of rows of a table is what embedding_bag is made for, in any precision; grid_sample
+    # wants float32 and is slow on channels_last.
+    batch, _, height, width = flows.shape
+    channels = pictures.shape[1]
+    table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
+    places, weights = _corners(flows)
+    warped = F.embedding_bag(
+        places.view(-1, 4), table, mode="sum", per_sample_weights=weights.view(-1, 4).to(table)
+    )
+    return warped.view(batch, height, width, 2 * channels).permute(0, 3, 1, 2)
+
+
+def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
+    """Warp both pictures and mix: ``mask * warped 0 + (1 - mask) * warped 1``.
+
+    Args:
+        pictures: (2 B, C, H, W), float32: B pictures 0, then B pictures 1.
+        flows: (B, 4, H, W), float32: flow t -> 0, then flow t -> 1.
+        mask: (B, 1, H, W), float32, in [0, 1].
+
+    Returns:
+        (B, C, H, W), float32.
+    """
+    if flows.is_cuda or not torch.is_inference_mode_enabled():
+        warped0, warped1 = warp_both(pictures, flows).chunk(2, dim=1)
+        return mask * warped0 + (1.0 - mask) * warped1
+    # As in warp_both, but the eight pixels of both pictures go into one sum.
+    batch, _, height, width = flows.shape
+    table = pictures.permute(0, 2, 3, 1).reshape(-1, pictures.shape[1])
+    places, weights = _corners(flows)
+    weights[:, :, :, 0] *= mask[:, 0, :, :, None]
+    weights[:, :, :, 1] *= 1.0 - mask[:, 0, :, :, None]
+    mixed = F.embedding_bag(
+        places.view(-1, 8), table, mode="sum", per_sample_weights=weights.view(-1, 8)
+    )
+    return mixed.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _corners(flows: Tensor) -> tuple[Tensor, Tensor]:
+    """The four pixels around each position that flows (B, 4, H, W) lead to, and their weights.
+
+    Returns:
+        Both (B, H, W, 2, 4), the last but one for pictures 0 and 1: indices of pixels of
+        (2 B, H, W) pictures, int32; weights, float32, of sum 1.
+    """
+    batch, _, height, width = flows.shape
+    x = torch.arange(width, dtype=torch.float32)
+    y = torch.arange(height, dtype=torch.float32).view(-1, 1)
+    x = (x + flows[:, 0::2]).clamp_(0, width - 1)  # (B, 2, H, W)
+    y = (y + flows[:, 1::2]).clamp_(0, height - 1)
+    left = x.to(torch.int32).clamp_(max=max(width - 2, 0))
+    top = y.to(torch.int32).clamp_(max=max(height - 2, 0))
+    x -= left
+    y -= top
+    # Pixel (0, 0) of each picture: picture 1 of pair b comes B pictures after picture 0.
+    origin = torch.arange(2 * batch, dtype=torch.int32).mul_(height * width)
+    corner = top.mul_(width).add_(left).add_(origin.view(2, batch).t()[:, :, None, None])
+    right, below = min(width - 1, 1), min(height - 1, 1) * width
+
+    places = torch.empty((batch, height, width, 2, 4), dtype=torch.int32)
+    weights = torch.empty((batch, height, width, 2, 4))
+    # Written through views with the axes in the order of x and y.
+    place, weight = places.permute(4, 0, 3, 1, 2), weights.permute(4, 0, 3, 1, 2)
+    for index, step in enumerate((0, right, below, below + right)):
+        torch.add(corner, step, out=place[index])
+    xy = x * y
+    weight[3] = xy
+    torch.sub(y, xy, out=weight[2])
+    torch.sub(x, xy, out=weight[1])
+    torch.sub(1.0 - y, x.sub_(xy), out=weight[0])
+    return places, weights
+
+
+_BLOCK = 1 << 20
+"""Bytes that stay in a core's cache between two operators."""
+
+
+def _fresh_is_slow(x: Tensor) -> bool:
+    """Whether a new tensor like ``x`` comes from the system page by page.
+
+    The C library of Linux keeps freed blocks of up to 32 MiB; larger ones go back to the system
+    and cost more to get anew than the operator that fills them.
+    """
+    return x.nbytes > 32 << 20
