@@ -155,7 +155,7 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_kept(tmp_path, monkeypatch
     with pytest.raises(TrainingError, match=r"cannot write .*checkpoint\.pt.*No space left"):
         run.save()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*.part*"))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

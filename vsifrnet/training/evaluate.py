@@ -12,17 +12,21 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 import vapoursynth as vs
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from vsifrnet.backend import PRECISIONS
+from vsifrnet.benchmarks.metrics import ssim
 from vsifrnet.network import IFRNet
 from vsifrnet.training.assets import Assets
 from vsifrnet.training.sample import collate
@@ -30,7 +34,7 @@ from vsifrnet.training.synthetic import PACES, LayeredMotion
 from vsifrnet.training.validation import psnr
 from vsifrnet.weights import load
 
-__all__ = ["Triplet", "evaluate_synthetic", "interpolate", "ssim", "triplets"]
+__all__ = ["Triplet", "evaluate_synthetic", "interpolate", "triplets"]
 
 CUT = 0.12
 """Mean absolute difference between neighbours from which on they count as two scenes."""
@@ -50,19 +54,19 @@ class Triplet:
 
 
 def triplets(
-    path: Path, count: int, *, first: int = 0, classical: bool = True
+    path: Path, count: int, *, first: int = 0, against: Sequence[str] = ("blend",)
 ) -> Iterator[Triplet]:
     """Up to ``count`` triplets, evenly over the clip from frame ``first`` on.
 
-    ``classical`` has mvtools and SVP make the frames too.
+    ``against`` names the methods that make the frames too: blend, mvtools, svp.
     """
     clip = vs.core.bs.VideoSource(str(path), cachemode=0)
     height, width = clip.height // 2 * 2, clip.width // 2 * 2
     clip = clip.std.CropAbs(width=width, height=height).std.AssumeFPS(fpsnum=25, fpsden=1)
     dropped = clip[::2]
     whole = _rgb(clip)
-    methods = {"mvtools": _mvtools, "svp": _svp} if classical else {}
-    doubled = {name: _rgb(method(dropped)) for name, method in methods.items()}
+    methods = {"mvtools": _mvtools, "svp": _svp}
+    doubled = {name: _rgb(methods[name](dropped)) for name in against if name in methods}
     last = clip.num_frames - 2
     odd = range(first + 1 - first % 2, last + 1, 2)
     for number in sorted({odd[i] for i in np.linspace(0, len(odd) - 1, count).round().astype(int)}):
@@ -71,7 +75,8 @@ def triplets(
         if difference == 0.0 or difference > CUT:
             continue
         others = {name: _tensor(made, number) for name, made in doubled.items()}
-        others["blend"] = _eight_bit((img0 + img1) / 2)
+        if "blend" in against:
+            others["blend"] = _eight_bit((img0 + img1) / 2)
         yield Triplet(number=number, img0=img0, imgt=imgt, img1=img1, others=others)
 
 
@@ -82,32 +87,6 @@ def interpolate(network: IFRNet, img0: Tensor, img1: Tensor, t: float = 0.5) -> 
     pad = (0, -width % 16, 0, -height % 16)
     img0, img1 = (F.pad(x, pad, mode="replicate") for x in (img0, img1))
     return _eight_bit(network(img0, img1, torch.tensor([t]))[..., :height, :width])
-
-
-def ssim(picture: Tensor, target: Tensor) -> float:
-    """SSIM of two pictures (1, 3, H, W) in [0, 1] as in the official benchmarks.
-
-    An 11-wide Gaussian (sigma 1.5) over the picture as a volume whose third axis is the channels.
-    """
-    line = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
-    line = line / line.sum()
-
-    def smooth(x: Tensor) -> Tensor:
-        # The window is separable; replicate padding by 5 on all three axes.
-        x = F.pad(x[None], (5, 5, 5, 5, 5, 5), mode="replicate")
-        for shape in ((11, 1, 1), (1, 11, 1), (1, 1, 11)):
-            x = F.conv3d(x, line.to(x).view(1, 1, *shape))
-        return x
-
-    a, b = picture.double(), target.double()
-    mean_a, mean_b = smooth(a), smooth(b)
-    var_a, var_b = smooth(a * a) - mean_a**2, smooth(b * b) - mean_b**2
-    covariance = smooth(a * b) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    score = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    )
-    return float(score.mean())
 
 
 @torch.inference_mode()
@@ -171,6 +150,20 @@ def _svp(clip: vs.VideoNode) -> vs.VideoNode:
     )
 
 
+def _write_worst(strips: list[tuple[float, Tensor]], path: Path, count: int = 10) -> None:
+    """The frames of least PSNR: first picture, what was made, what is true, last picture."""
+    worst = sorted(strips, key=lambda entry: entry[0])[:count]
+    rows = []
+    for value, strip in worst:
+        array = (strip[0].permute(1, 2, 0) * 255).numpy().astype(np.uint8)
+        size = (1920, round(1920 * array.shape[0] / array.shape[1]))
+        row = np.ascontiguousarray(cv2.resize(array, size, interpolation=cv2.INTER_AREA))
+        text = f"{value:.2f} dB"
+        cv2.putText(row, text, (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 0, 255), 2)
+        rows.append(row)
+    Image.fromarray(np.vstack(rows).astype(np.uint8)).save(path)
+
+
 def _mean_rows(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]]:
     keys = list(dict.fromkeys((row["set"], row["method"]) for row in rows))
     out: list[dict[str, str | float]] = []
@@ -190,38 +183,51 @@ def _mean_rows(rows: list[dict[str, str | float]]) -> list[dict[str, str | float
 def main() -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--weights", type=Path, nargs="*", default=[])
     parser.add_argument("--clips", type=Path, nargs="*", default=[])
     parser.add_argument("--first", type=int, default=0, help="frame of the clips to begin at")
     parser.add_argument("--count", type=int, default=16, help="frames of each clip")
     parser.add_argument("--assets", type=Path, help="training set; its held-out part is used")
     parser.add_argument("--samples", type=int, default=24, help="synthetic samples of each kind")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="no mvtools, no SVP, no SSIM")
+    parser.add_argument(
+        "--against", nargs="*", choices=("blend", "mvtools", "svp"), default=["blend"]
+    )
+    parser.add_argument("--no-ssim", action="store_true")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--worst", type=Path, help="picture of the ten worst frames of the first")
     parser.add_argument("--frames-csv", type=Path, help="write the numbers of every frame here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     networks = {
-        f"{path.parent.name}/{path.stem}": load(path).build().to(memory_format=torch.channels_last)
+        f"{path.parent.name}/{path.stem}": load(path)
+        .build()
+        .to(PRECISIONS[arguments.precision], memory_format=torch.channels_last)
         for path in arguments.weights
     }
     rows: list[dict[str, str | float]] = []
+    strips: list[tuple[float, Tensor]] = []
     for path in arguments.clips:
-        for triplet in triplets(
-            path, arguments.count, first=arguments.first, classical=not arguments.quick
-        ):
+        chosen = triplets(path, arguments.count, first=arguments.first, against=arguments.against)
+        for triplet in chosen:
             made = dict(triplet.others)
             for name, network in networks.items():
                 made[name] = interpolate(network, triplet.img0, triplet.img1)
             for name, picture in made.items():
                 row: dict[str, str | float] = {"set": path.stem, "method": name}
                 row |= {"frame": triplet.number, "psnr": float(psnr(picture, triplet.imgt))}
-                if not arguments.quick:
-                    row["ssim"] = ssim(picture, triplet.imgt)
+                if not arguments.no_ssim:
+                    row["ssim"] = ssim(picture[0], triplet.imgt[0])
                 if name in networks:
                     again = interpolate(networks[name], triplet.img0, triplet.img0)
                     row["equal"] = float(psnr(again, triplet.img0))
                 rows.append(row)
+            if arguments.worst:
+                name = next(iter(networks))
+                shown = (triplet.img0, made[name], triplet.imgt, triplet.img1)
+                strips.append((float(psnr(made[name], triplet.imgt)), torch.cat(shown, dim=3)))
+    if arguments.worst:
+        _write_worst(strips, arguments.worst)
     if arguments.frames_csv:
         with arguments.frames_csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["set", "method", "frame", "psnr", "ssim", "equal"])

@@ -110,7 +110,7 @@ def extract(
     return len(names)
 
 
-def extract_once(paths: list[Path], root: Path, choice: Choice) -> None:
+def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool = False) -> None:
     """Do what :func:`extract` does unless ``root`` has the same videos' triplets already.
 
     Under torchrun the first process does it and the others wait.
@@ -124,7 +124,7 @@ def extract_once(paths: list[Path], root: Path, choice: Choice) -> None:
         if note.is_file() and note.read_text() == wanted:
             return
         note.unlink(missing_ok=True)
-        extract(paths, root, choice)
+        extract(paths, root, choice, quiet=quiet)
         note.write_text(wanted)
     while not (note.is_file() and note.read_text() == wanted):
         time.sleep(1.0)
