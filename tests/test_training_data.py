@@ -36,7 +36,8 @@ def moving_sample(x: float = 4.0, y: float = -2.0) -> Sample:
 
 def mismatch(sample: Sample) -> float:
     """Mean difference of the target from the outer pictures brought to it by the flow."""
-    batch = collate([replace(sample, flow=np.ascontiguousarray(sample.flow))])
+    sample = replace(sample, flow=np.ascontiguousarray(sample.flow))
+    batch = collate([sample]).to(torch.device("cpu"))
     warped0, warped1 = warp(batch.img0, batch.flow[:, :2]), warp(batch.img1, batch.flow[:, 2:])
     inner = (..., slice(8, -8), slice(8, -8))
     return max(float((w - batch.imgt)[inner].abs().mean()) for w in (warped0, warped1))

@@ -158,7 +158,6 @@ def test_a_full_disk_is_named_and_the_last_checkpoint_kept(tmp_path, monkeypatch
     assert not list(tmp_path.glob(".*.part*"))
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_broken_sample_is_named_also_from_a_worker(tmp_path):
     for workers in (0, 1):
         batches = load_batches(Batches(Shift(broken=3), 2), range(4), workers=workers)

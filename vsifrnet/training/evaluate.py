@@ -102,7 +102,7 @@ def evaluate_synthetic(
         )
         values: dict[str, list[float]] = {name: [] for name in ("blend", *networks)}
         for index in range(samples):
-            batch = collate([data.sample(index)])
+            batch = collate([data.sample(index)]).to(torch.device("cpu"))
             made = {"blend": (1 - t) * batch.img0 + t * batch.img1}
             made |= {
                 name: network(batch.img0, batch.img1, batch.t) for name, network in networks.items()
@@ -202,7 +202,8 @@ def main() -> None:
     networks = {
         f"{path.parent.name}/{path.stem}": load(path)
         .build()
-        .to(PRECISIONS[arguments.precision], memory_format=torch.channels_last)
+        .to(PRECISIONS[arguments.precision])
+        .to(memory_format=torch.channels_last)
         for path in arguments.weights
     }
     rows: list[dict[str, str | float]] = []

@@ -256,8 +256,8 @@ class Trainer:
             optimizer.step()
         # Early on the average follows closely, or it would drag the first weights along.
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self._state().items():
-            self.average[name].lerp_(value, 1 - decay)
+        averages, values = list(self.average.values()), list(self._state().values())
+        torch._foreach_lerp_(averages, values, 1 - decay)
         return terms
 
     def _check_finite(self, terms: dict[str, float]) -> None:
