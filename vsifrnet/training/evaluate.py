@@ -29,12 +29,15 @@ from vsifrnet.backend import PRECISIONS
 from vsifrnet.benchmarks.metrics import ssim
 from vsifrnet.network import IFRNet
 from vsifrnet.training.assets import Assets
-from vsifrnet.training.sample import collate
+from vsifrnet.training.sample import DataSet, collate
 from vsifrnet.training.synthetic import PACES, LayeredMotion
 from vsifrnet.training.validation import psnr
 from vsifrnet.weights import load
 
-__all__ = ["Triplet", "evaluate_synthetic", "interpolate", "triplets"]
+__all__ = ["METHODS", "Triplet", "evaluate_times", "interpolate", "synthetic_triplets", "triplets"]
+
+SEED = 2**31 + 1
+"""Of the held-out scenes: neither training nor validation draws these."""
 
 CUT = 0.12
 """Mean absolute difference between neighbours from which on they count as two scenes."""
@@ -58,26 +61,54 @@ def triplets(
 ) -> Iterator[Triplet]:
     """Up to ``count`` triplets, evenly over the clip from frame ``first`` on.
 
-    ``against`` names the methods that make the frames too: blend, mvtools, svp.
+    ``against`` names the methods that make the frames too, of ``METHODS``.
     """
     clip = vs.core.bs.VideoSource(str(path), cachemode=0)
     height, width = clip.height // 2 * 2, clip.width // 2 * 2
-    clip = clip.std.CropAbs(width=width, height=height).std.AssumeFPS(fpsnum=25, fpsden=1)
-    dropped = clip[::2]
-    whole = _rgb(clip)
-    methods = {"mvtools": _mvtools, "svp": _svp}
-    doubled = {name: _rgb(methods[name](dropped)) for name in against if name in methods}
-    last = clip.num_frames - 2
-    odd = range(first + 1 - first % 2, last + 1, 2)
+    clip = clip.std.CropAbs(width=width, height=height)
+    doubled = _doubled(clip[::2], against)
+    odd = range(first + 1 - first % 2, clip.num_frames - 1, 2)
     for number in sorted({odd[i] for i in np.linspace(0, len(odd) - 1, count).round().astype(int)}):
-        img0, imgt, img1 = (_tensor(whole, number + i) for i in (-1, 0, 1))
-        difference = float((img0 - img1).abs().mean())
-        if difference == 0.0 or difference > CUT:
-            continue
-        others = {name: _tensor(made, number) for name, made in doubled.items()}
-        if "blend" in against:
-            others["blend"] = _eight_bit((img0 + img1) / 2)
-        yield Triplet(number=number, img0=img0, imgt=imgt, img1=img1, others=others)
+        triplet = _triplet(clip, number, doubled, number)
+        difference = float((triplet.img0 - triplet.img1).abs().mean())
+        if 0.0 < difference <= CUT:
+            yield triplet
+
+
+def synthetic_triplets(
+    data: DataSet, count: int, *, against: Sequence[str] = ("blend",)
+) -> Iterator[Triplet]:
+    """The first ``count`` samples of a data set (t = 1/2), as 4:2:0 video like any clip."""
+    samples = [data.sample(index) for index in range(count)]
+    pictures = [picture for s in samples for picture in (s.img0, s.imgt, s.img1)]
+    height, width, _ = pictures[0].shape
+    blank = vs.core.std.BlankClip(
+        format=vs.RGB24, width=width, height=height, length=len(pictures), keep=True
+    )
+
+    def put(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for plane in range(3):
+            np.asarray(frame[plane])[:] = pictures[n][..., plane]
+        return frame
+
+    clip = blank.std.ModifyFrame(blank, put).resize.Bicubic(format=vs.YUV420P8, matrix_s="170m")
+    doubled = _doubled(clip.std.SelectEvery(3, [0, 2]), against)
+    for index in range(count):
+        yield _triplet(clip, 3 * index + 1, doubled, 4 * index + 1)
+
+
+def _doubled(clip: vs.VideoNode, against: Sequence[str]) -> dict[str, vs.VideoNode]:
+    clip = clip.std.AssumeFPS(fpsnum=25, fpsden=1)
+    return {name: METHODS[name](clip) for name in against}
+
+
+def _triplet(
+    clip: vs.VideoNode, number: int, doubled: dict[str, vs.VideoNode], place: int
+) -> Triplet:
+    img0, imgt, img1 = (_tensor(clip, number + i) for i in (-1, 0, 1))
+    others = {name: _tensor(made, place) for name, made in doubled.items()}
+    return Triplet(number=number, img0=img0, imgt=imgt, img1=img1, others=others)
 
 
 @torch.inference_mode()
@@ -90,42 +121,40 @@ def interpolate(network: IFRNet, img0: Tensor, img1: Tensor, t: float = 0.5) -> 
 
 
 @torch.inference_mode()
-def evaluate_synthetic(
+def evaluate_times(
     networks: dict[str, IFRNet], assets: Assets, *, samples: int, size: int = 192
 ) -> Iterator[dict[str, str | float]]:
-    """PSNR on held-out motion by pace at t = 1/2, then over all paces by t."""
-    cases = [(pace, 0.5) for pace in PACES]
-    cases += [("all", t) for t in (0.2, 0.4, 0.5, 0.6, 0.8)]
-    for pace, t in cases:
-        data = LayeredMotion(
-            assets, size=size, seed=2**31 + 1, t=t, clean=True, pace=None if pace == "all" else pace
-        )
+    """PSNR by t, on the same scenes."""
+    for t in (0.2, 0.4, 0.5, 0.6, 0.8):
+        data = LayeredMotion(assets, size=size, seed=SEED, t=t, clean=True)
         values: dict[str, list[float]] = {name: [] for name in ("blend", *networks)}
         for index in range(samples):
             batch = collate([data.sample(index)]).to(torch.device("cpu"))
             made = {"blend": (1 - t) * batch.img0 + t * batch.img1}
-            made |= {
-                name: network(batch.img0, batch.img1, batch.t) for name, network in networks.items()
-            }
+            for name, network in networks.items():
+                made[name] = network(batch.img0, batch.img1, batch.t)
             for name, picture in made.items():
                 values[name].append(min(60.0, float(psnr(picture, batch.imgt))))
         for name, numbers in values.items():
-            mean = float(np.mean(numbers))
-            yield {"set": f"synthetic {pace} t={t}", "method": name, "psnr": mean}
+            mean = round(float(np.mean(numbers)), 4)
+            yield {"set": f"synthetic t={t}", "method": name, "frames": samples, "psnr": mean}
 
 
 def _eight_bit(x: Tensor) -> Tensor:
     return (x * 255).round() / 255
 
 
-def _rgb(clip: vs.VideoNode) -> vs.VideoNode:
-    return clip.resize.Bicubic(format=vs.RGB24, matrix_in_s="170m")
-
-
 def _tensor(clip: vs.VideoNode, number: int) -> Tensor:
-    frame = clip.get_frame(number)
+    rgb = clip.resize.Bicubic(format=vs.RGB24, matrix_in_s="170m")
+    frame = rgb.get_frame(number)
     planes: NDArray[np.uint8] = np.stack([np.asarray(frame[i]) for i in range(3)])
     return torch.from_numpy(planes).float()[None] / 255.0
+
+
+def _blend(clip: vs.VideoNode) -> vs.VideoNode:
+    """Double the rate by the mean of neighbours."""
+    middle = vs.core.std.Merge(clip, clip[1:] + clip[-1])
+    return vs.core.std.Interleave([clip, middle])
 
 
 def _mvtools(clip: vs.VideoNode) -> vs.VideoNode:
@@ -148,6 +177,10 @@ def _svp(clip: vs.VideoNode) -> vs.VideoNode:
         vectors["data"],
         "{rate:{num:2,den:1},algo:23}",
     )
+
+
+METHODS = {"blend": _blend, "mvtools": _mvtools, "svp": _svp}
+"""Classical interpolators: a clip to one of twice the rate."""
 
 
 def _write_worst(strips: list[tuple[float, Tensor]], path: Path, count: int = 10) -> None:
@@ -190,9 +223,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, help="training set; its held-out part is used")
     parser.add_argument("--samples", type=int, default=24, help="synthetic samples of each kind")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--against", nargs="*", choices=("blend", "mvtools", "svp"), default=["blend"]
-    )
+    parser.add_argument("--against", nargs="*", choices=tuple(METHODS), default=["blend"])
     parser.add_argument("--no-ssim", action="store_true")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--worst", type=Path, help="picture of the ten worst frames of the first")
@@ -206,16 +237,27 @@ def main() -> None:
         .to(memory_format=torch.channels_last)
         for path in arguments.weights
     }
+    sets: dict[str, Iterator[Triplet]] = {}
+    for path in arguments.clips:
+        sets[path.stem] = triplets(
+            path, arguments.count, first=arguments.first, against=arguments.against
+        )
+    held_out = Assets(arguments.assets, "held-out") if arguments.assets else None
+    if held_out:
+        for pace in PACES:
+            data = LayeredMotion(held_out, size=256, seed=SEED, t=0.5, clean=True, pace=pace)
+            sets[f"synthetic {pace}"] = synthetic_triplets(
+                data, arguments.samples, against=arguments.against
+            )
     rows: list[dict[str, str | float]] = []
     strips: list[tuple[float, Tensor]] = []
-    for path in arguments.clips:
-        chosen = triplets(path, arguments.count, first=arguments.first, against=arguments.against)
+    for label, chosen in sets.items():
         for triplet in chosen:
             made = dict(triplet.others)
             for name, network in networks.items():
                 made[name] = interpolate(network, triplet.img0, triplet.img1)
             for name, picture in made.items():
-                row: dict[str, str | float] = {"set": path.stem, "method": name}
+                row: dict[str, str | float] = {"set": label, "method": name}
                 row |= {"frame": triplet.number, "psnr": float(psnr(picture, triplet.imgt))}
                 if not arguments.no_ssim:
                     row["ssim"] = ssim(picture[0], triplet.imgt[0])
@@ -235,9 +277,8 @@ def main() -> None:
             writer.writeheader()
             writer.writerows(rows)
     means = _mean_rows(rows)
-    if arguments.assets:
-        held_out = Assets(arguments.assets, "held-out")
-        means += evaluate_synthetic(networks, held_out, samples=arguments.samples)
+    if held_out:
+        means += evaluate_times(networks, held_out, samples=arguments.samples)
     writer = csv.DictWriter(sys.stdout, ["set", "method", "frames", "psnr", "ssim", "equal"])
     writer.writeheader()
     writer.writerows(means)
