@@ -8,25 +8,25 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: demo test clean
 
 demo: $(VENV)/demo.stamp
-	python tools/demo.py
+	$(BIN)/python tools/demo.py
 
 test: $(VENV)/test.stamp
-	ruff check .
-	ruff format --check .
-	mypy
-	python -m pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
 
 $(VENV)/demo.stamp: $(BIN)/python setup.cfg pyproject.toml
-	python -m pip install --quiet --editable '.[video]'
+	$(BIN)/python -m pip install --quiet --editable '.[video]'
 	touch $@
 
 $(VENV)/test.stamp: $(BIN)/python setup.cfg pyproject.toml
-	python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 $(BIN)/python:
 	"$$(sh tools/find-python.sh)" -m venv $(VENV)
-	python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade pip
 
 clean:
 	rm -rf $(VENV) build dist demo-out *.egg-info

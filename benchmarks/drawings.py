@@ -58,7 +58,7 @@ class Scene:
         skin = tuple(random.uniform([170, 130, 110], [250, 210, 190]))
         cv2.ellipse(self.sheet, centre, axes, 0, 0, 360, skin, -1, cv2.LINE_AA)
         cv2.ellipse(self.sheet, centre, axes, 0, 0, 360, (30, 20, 20), 3, cv2.LINE_AA)
-        self.mouth = face + [0, 0.5 * radius]
+        self.mouth = face + np.array([0, 0.5 * radius])
 
     def softened(self) -> Scene:
         """Out of focus: edges of about four pixels."""

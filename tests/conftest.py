@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+import torch
 import vapoursynth as vs
 
 core = vs.core
@@ -74,6 +75,12 @@ def psnr(a: np.ndarray, b: np.ndarray, peak: float = 1.0) -> float:
     """In dB."""
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float(10 * np.log10(peak**2 / max(error, 1e-20)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Small pictures: with more threads and a busy neighbour, these only wait for each other."""
+    torch.set_num_threads(1)
 
 
 class Counter:

@@ -1,6 +1,7 @@
 """``vsifrnet video``: what comes out, decoded again, against what went in."""
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -312,13 +313,28 @@ def test_stopped_by_ctrl_c_leaves_nothing(constant, tmp_path):
         cwd=Path(__file__).parent.parent,
     )
     seen = b""
-    while b"5/6000" not in seen and process.poll() is None:
+    while not re.search(rb"\b[1-9]\d*/6000", seen) and process.poll() is None:
         seen += process.stderr.read1(100)
     assert list(tmp_path.iterdir()) == [tmp_path / ".out.part.mkv"]
     process.send_signal(signal.SIGINT)
     message = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert b"Traceback" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_named_and_leaves_nothing(constant, tmp_path):
+    resource = pytest.importorskip("resource")
+    out = tmp_path / "out.mkv"
+    process = subprocess.run(
+        [sys.executable, "-m", "vsifrnet", "video", constant, out, "-q", "--crf", "1"],
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+    )
+    assert process.returncode == 1
+    assert b"File too large" in process.stderr
+    assert b"Traceback" not in process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -376,3 +392,55 @@ def test_times_of_a_source_are_exact(variable, constant):
     assert {f.props["_DurationNum"] / f.props["_DurationDen"] for f in source.clip.frames()} == {
         1 / 24
     }
+
+
+def test_hdr10_metadata_is_carried_over(tmp_path):
+    props = {
+        "_Matrix": 9,
+        "_Primaries": 9,
+        "_Transfer": 16,
+        "MasteringDisplayPrimariesX": [0.68, 0.265, 0.15],
+        "MasteringDisplayPrimariesY": [0.32, 0.69, 0.06],
+        "MasteringDisplayWhitePointX": 0.3127,
+        "MasteringDisplayWhitePointY": 0.329,
+        "MasteringDisplayMinLuminance": 0.005,
+        "MasteringDisplayMaxLuminance": 1000.0,
+        "ContentLightLevelMax": 1000,
+        "ContentLightLevelAverage": 400,
+    }
+    clip = vs.core.std.BlankClip(format=vs.YUV420P10, width=64, height=64, length=2, fpsnum=24)
+    for codec in ("libx265", "libsvtav1"):
+        path = tmp_path / f"{codec}.mkv"
+        for _ in encode(clip.std.SetFrameProps(**props), path, encoder=Encoder(codec=codec)):
+            pass
+        read = vs.core.bs.VideoSource(str(path), cachemode=0).get_frame(0).props
+        for name, value in props.items():
+            assert read[name] == pytest.approx(value, rel=1e-2), name
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_cover_picture(suffix, constant, tmp_path):
+    covered, out = tmp_path / "in.mp4", tmp_path / f"out{suffix}"
+    cover = av.CodecContext.create("png", "w")
+    cover.width, cover.height, cover.pix_fmt = 16, 16, "rgb24"
+    cover.time_base = Fraction(1)
+    frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 70, np.uint8), format="rgb24")
+    (data,) = (bytes(packet) for packet in [*cover.encode(frame), *cover.encode(None)])
+    with av.open(str(constant)) as source, av.open(str(covered), "w") as target:
+        moving = target.add_stream_from_template(source.streams.video[0])
+        still = target.add_stream("png", rate=1)
+        still.width, still.height, still.pix_fmt = 16, 16, "rgb24"
+        still.disposition = av.stream.Disposition.attached_pic
+        packet = av.Packet(data)
+        packet.stream, packet.pts, packet.dts = still, 0, 0
+        target.mux(packet)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = moving
+                target.mux(packet)
+    assert video(covered, out) == 0
+    with av.open(str(out)) as container:
+        moving, still = container.streams.video
+        assert still.disposition & av.stream.Disposition.attached_pic
+        assert next(bytes(p) for p in container.demux(still) if p.size) == data
+    assert len(frames(out)[0]) == 24

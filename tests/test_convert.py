@@ -28,15 +28,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Many small operations: with a busy neighbour, threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Warp(nn.Module):
     """The warp as a module, which pnnx can leave as one layer."""
 

@@ -180,6 +180,14 @@ def test_variable_frame_rate(multi: Fraction) -> None:
         assert total == sum(durations)
 
 
+def test_unknown_durations_stay_unknown() -> None:
+    clip = variable([Fraction(1, 24)] * 3).std.SetFrameProps(_AbsoluteTime=5.0)
+    bare = clip.std.RemoveFrameProps(["_DurationNum", "_DurationDen"])
+    out = [frame.props for frame in ifrnet(clip[0] + bare[1:], multi=Fraction(3, 2)).frames()]
+    assert ["_DurationNum" in props for props in out] == [True, False, False, False]
+    assert ["_AbsoluteTime" in props for props in out] == [True, True, False, True]
+
+
 def test_equal_frames_cost_no_network_run(network_runs) -> None:
     pictures = [scene(n // 3, 32, 32) for n in range(9)]
     clip = clip_from(pictures).resize.Bicubic(format=vs.YUV420P8, matrix=6)

@@ -12,6 +12,7 @@ from conftest import psnr, scene
 
 from vsifrnet import backend, weights
 from vsifrnet.interpolator import Interpolator, prepare
+from vsifrnet.lanes import Lanes, Source
 from vsifrnet.network import IFRNet
 from vsifrnet.weights import Weights
 
@@ -156,24 +157,20 @@ def test_precision(loaded: Weights, network: IFRNet, precision: str) -> None:
     assert psnr(exact, rough) >= 50
 
 
+def settings() -> tuple[object, ...]:
+    return (
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.get_float32_matmul_precision(),
+        torch.is_grad_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.backends.cudnn.allow_tf32,
+    )
+
+
 def test_nothing_global_changes() -> None:
-    before = (
-        torch.get_default_dtype(),
-        torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
-        torch.is_grad_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.allow_tf32,
-    )
-    lane = backend.Lane("test")
+    before = settings()
     engine = backend.resolve("cpu", "auto")
-    lane.run(Interpolator(prepare(weights.load(), engine)), picture(0), picture(1), HALF)
-    after = (
-        torch.get_default_dtype(),
-        torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
-        torch.is_grad_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.allow_tf32,
-    )
-    assert before == after
+    lanes = Lanes([Interpolator(prepare(weights.load(), engine))], engine.device)
+    lanes.make(0, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
+    assert settings() == before

@@ -23,15 +23,6 @@ def home(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Many small operations: with a busy neighbour, threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def state():
     """A good state dict of the smallest variant."""

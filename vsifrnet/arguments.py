@@ -50,40 +50,86 @@ MAX_FRAMES = 2**31 - 1
 
 
 class Argument(NamedTuple):
-    """An argument of the filter in words, for the command line's help and the README's table."""
+    """An argument in words: the command line's help, and a row of the README's table."""
 
-    accepted: str
-    meaning: str
+    type: str
+    text: str
+    """What is accepted, or its range and unit; and what it does."""
 
 
 ARGUMENTS: dict[str, Argument] = {
-    "multi": Argument("int or Fraction above 0", "output frames per source frame"),
-    "fps_num": Argument("int from 1", "target frame rate in place of multi"),
-    "fps_den": Argument("int from 1", "its denominator"),
-    "model": Argument("name or path", "weights; the model in the package if not given"),
+    "multi": Argument(
+        "int, Fraction",
+        "above 0; output frames per source frame",
+    ),
+    "fps_num": Argument(
+        "int",
+        "1 or more; target frame rate in place of multi",
+    ),
+    "fps_den": Argument(
+        "int",
+        "1 or more; target frame rate in place of multi",
+    ),
+    "model": Argument(
+        "name, path",
+        "vsifrnet models list, or a .safetensors, .pth or ncnn file; None is the one inside",
+    ),
     "scale": Argument(
-        "0.25, 0.5, 1, 2, 4",
-        "resolution of the flow: below 1 faster and for larger motion (4K), above 1 finer",
+        "float",
+        "0.25, 0.5, 1, 2, 4; resolution of the flow relative to the picture",
     ),
-    "ensemble": Argument("bool", "average four mirrored runs: four times the work"),
-    "sc": Argument("bool", "make no frames across scene changes"),
-    "sc_threshold": Argument("above 0, up to 1", "how much must change for a scene change"),
-    "sc_mode": Argument("hold, nearest, blend", "what is shown at a scene change"),
+    "ensemble": Argument(
+        "bool",
+        "average four mirrored runs, for four times the work",
+    ),
+    "sc": Argument(
+        "bool",
+        "make no frames across scene changes",
+    ),
+    "sc_threshold": Argument(
+        "float",
+        "above 0, up to 1; higher finds fewer scene changes",
+    ),
+    "sc_mode": Argument(
+        "str",
+        'what is shown there: "hold" (left frame), "nearest", "blend"',
+    ),
     "dup_mode": Argument(
-        "keep, bridge", "held drawings: keep them still, or move evenly from drawing to drawing"
+        "str",
+        '"bridge" moves held drawings in even steps',
     ),
-    "dup_max": Argument("int, 1 to 8", "frames of the longest run that is a held drawing"),
+    "dup_max": Argument(
+        "int",
+        "1 to 8 frames; longest hold that is a drawing and not a still picture",
+    ),
     "dup_threshold": Argument(
-        "above 0", "change within 32x32 pixels, in 8-bit steps, that makes another drawing"
+        "float",
+        "0 or more 8-bit steps in 32x32 pixels; change that makes another drawing",
     ),
     "timecodes": Argument(
-        "file (v1, v2) or times", "the frames' times in seconds, for fps_num on a VFR clip"
+        "path, times in s",
+        "times of a clip of variable frame rate, for a target rate",
     ),
-    "matrix": Argument("name or number", "of YUV frames that do not say; by height if not given"),
-    "device": Argument("cpu, cuda, cuda:1 or an index", "CUDA if there is one, else the CPU"),
-    "precision": Argument("auto, fp32, fp16, bf16", "auto: the fastest that the device has"),
-    "num_streams": Argument("int from 1", "pairs of frames in flight: 2 on CUDA, 1 on the CPU"),
-    "auto_download": Argument("bool", "fetch a named model that is not here yet"),
+    "matrix": Argument(
+        "str, int",
+        "as in core.resize, for YUV without _Matrix; None: 709 above 576 lines, else 170m",
+    ),
+    "device": Argument(
+        "str, int",
+        '"cpu", "cuda", "cuda:1", 1; None: CUDA if there is one, else the CPU',
+    ),
+    "precision": Argument(
+        "str",
+        '"fp32", "fp16", "bf16"; auto: fp16 on CUDA, bf16 on a CPU made for it, else fp32',
+    ),
+    "num_streams": Argument(
+        "int",
+        "1 or more pairs in flight; None: 2 on CUDA, 1 on the CPU",
+    ),
+    "auto_download": Argument(
+        "bool",
+        "fetch a named model that is not here yet",
+    ),
 }
 """In the order of the filter's signature, which has the defaults."""
 

@@ -1,15 +1,13 @@
-"""Where and how precisely the network runs: device, precision, and the lanes that run it."""
+"""Where and how precisely the network runs: device and precision."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["PRECISIONS", "Backend", "Lane", "describe", "explain", "resolve"]
+__all__ = ["PRECISIONS", "Backend", "describe", "explain", "resolve"]
 
 log = logging.getLogger("vsifrnet")
 
@@ -110,19 +108,3 @@ def explain(error: Exception) -> str:
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
         return f"out of memory; a smaller scale or num_streams needs less ({text})"
     return text
-
-
-class Lane:
-    """One thread that runs the network for one pair at a time.
-
-    Work always runs on the lane's own thread, whichever of VapourSynth's asks for it: PyTorch
-    keeps a team of OpenMP threads for every thread that it was ever called from. The asking
-    thread waits without holding the GIL.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-
-    def run[**P, R](self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """``work(*args, **kwargs)`` on the lane's thread; waits for its result."""
-        return self._executor.submit(work, *args, **kwargs).result()

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ from vsifrnet import arguments, backend, frames, held, scenes, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.lanes import Lanes, Source
 from vsifrnet.timecodes import Timecodes
 from vsifrnet.timeline import TimedTimeline, Timeline
 
@@ -128,6 +130,7 @@ def ifrnet(
         Interpolator(network, t_blind=loaded.t_blind, scale=scale, ensemble=ensemble)
         for _ in range(engine.num_streams)
     ]
+    lanes = Lanes(interpolators, engine.device)
     if dup_mode == "keep":
         dup_max = 0
     gaps = plan(
@@ -136,14 +139,14 @@ def ifrnet(
         dup_threshold=dup_threshold,
         dup_max=dup_max,
     )
-    return _wire(clip, timeline, gaps, interpolators, matrix, sc_mode, dup_max)
+    return _wire(clip, timeline, gaps, lanes, matrix, sc_mode, dup_max)
 
 
 def _wire(
     clip: vs.VideoNode,
     timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
-    interpolators: list[Interpolator],
+    lanes: Lanes,
     matrix: int,
     sc_mode: str,
     dup_max: int,
@@ -159,7 +162,7 @@ def _wire(
     moments = retime(gaps)
 
     rgb = frames.to_rgb(clip, matrix)
-    kept = RGB_CACHE + 2 * len(interpolators) + dup_max
+    kept = RGB_CACHE + 2 * len(lanes) + dup_max
     rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     firsts = [shift(rgb, -k) for k in range(max(dup_max, 1))]
     nexts = [shift(rgb, k) for k in range(1, max(dup_max, 1) + 1)]
@@ -167,8 +170,8 @@ def _wire(
     following = rgb.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts)
     pair = [retime(_uncached(first)), retime(_uncached(following)), moments]
     makers = [
-        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, interpolator)))
-        for interpolator in interpolators
+        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, lanes, index)))
+        for index in range(len(lanes))
     ]
     blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
 
@@ -262,25 +265,27 @@ class _Pick:
 class _Make:
     """ModifyFrame: the frame between two, by the network."""
 
-    def __init__(self, timeline: Timeline | TimedTimeline, interpolator: Interpolator) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline, lanes: Lanes, index: int) -> None:
         self._timeline = timeline
-        self._interpolator = interpolator
-        self._lane = backend.Lane("ifrnet")
+        self._lanes = lanes
+        self._index = index
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         first, following, moment = f
         gap = Gap.read(moment.props)
         try:
-            picture = self._lane.run(
-                self._interpolator,
-                frames.read(first),
-                frames.read(following),
+            picture = self._lanes.make(
+                self._index,
+                self._source(gap.first, first),
+                self._source(gap.next, following),
                 gap.time(self._timeline.position(n).time),
-                key=(gap.first, gap.next),
             )
             return frames.write(picture, like=first)
         except Exception as error:
             raise vs.Error(f"ifrnet: frame {n}: {backend.explain(error)}") from error
+
+    def _source(self, number: int, frame: vs.VideoFrame) -> Source:
+        return Source(number, partial(frames.read, frame, pinned=self._lanes.pinned))
 
 
 class _Blend:
@@ -315,15 +320,18 @@ class _Time:
             props["_SceneChangePrev"] = 0  # that cut is before the left frame, not before this one
         durations = [self._duration(source.props) for source in sources]
         duration = self._timeline.duration(n, durations)
-        if duration is not None:
+        if duration is None:
+            # A part of it is unknown; the left frame's would be wrong.
+            for name in ("_DurationNum", "_DurationDen"):
+                props.pop(name, None)
+        else:
             props["_DurationNum"], props["_DurationDen"] = duration.as_integer_ratio()
-        begin, end = (source.props.get("_AbsoluteTime") for source in sources[:2])
-        if begin is not None:
-            if end is not None and position.left + 1 < self._timeline.frames:
-                span = end - begin
+        if position.phase and "_AbsoluteTime" in props:
+            begin = sources[0].props.get("_AbsoluteTime")
+            if begin is None or durations[0] is None:
+                del props["_AbsoluteTime"]
             else:
-                span = float(durations[0] or 0)
-            props["_AbsoluteTime"] = begin + float(position.phase) * span
+                props["_AbsoluteTime"] = begin + float(position.phase * durations[0])
         return frame
 
     def _duration(self, props: vs.FrameProps) -> Fraction | None:

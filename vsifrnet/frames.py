@@ -16,9 +16,13 @@ from torch import Tensor
 __all__ = ["Colour", "from_rgb", "read", "to_rgb", "write"]
 
 
-def read(frame: vs.VideoFrame) -> Tensor:
-    """An RGBS frame as a tensor (3, H, W), float32, values clamped to [0, 1]."""
-    planes = torch.empty((3, frame.height, frame.width), dtype=torch.float32)
+def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
+    """An RGBS frame as a tensor (3, H, W), float32, values clamped to [0, 1].
+
+    ``pinned`` memory is what CUDA copies from without making anybody wait.
+    """
+    shape = 3, frame.height, frame.width
+    planes = torch.empty(shape, dtype=torch.float32, pin_memory=pinned)
     array = planes.numpy()
     for p in range(3):
         np.clip(np.asarray(frame[p]), 0.0, 1.0, out=array[p])

@@ -55,7 +55,7 @@ def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:
         # PlaneStats has no half precision. Single precision holds every value of it.
         single = clip.format.replace(bits_per_sample=32)
         clip = core.resize.Point(core.std.RemoveFrameProps(clip), format=single.id)
-    following = _later(clip, 1)
+    following = core.std.DuplicateFrames(clip, clip.num_frames - 1)[1:]
     stats = clip
     names = [f"{EQUAL}{plane}" for plane in range(clip.format.num_planes)]
     for plane, name in enumerate(names):
@@ -113,13 +113,9 @@ def is_held(props: Mapping[str, object]) -> bool:
     return props[f"{MOVED}Average"] == 0
 
 
-def _later(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Frame k + ``frames`` at k; the last frame stays."""
-    return vs.core.std.DuplicateFrames(clip, [clip.num_frames - 1] * frames)[frames:]
-
-
 def _cells(clip: vs.VideoNode) -> vs.VideoNode:
-    """All planes at the size of the cells, as floats. Without props, see ``scenes``."""
+    """All planes at the size of the cells, as floats. All props go: range, matrix and field flags
+    have no say, and would make some conversions fail."""
     return vs.core.resize.Bilinear(
         vs.core.std.RemoveFrameProps(clip),
         -(-clip.width // CELL),

@@ -1,4 +1,4 @@
-"""Two pictures and a time to the picture between: pad, network, crop, reuse.
+"""Two pictures and a time to the picture between, reusing what pictures of a pair share.
 
 Everything that makes a frame goes through here: the filter, the command line, the benchmarks.
 """
@@ -9,11 +9,11 @@ from collections.abc import Hashable
 from fractions import Fraction
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vsifrnet.backend import Backend
-from vsifrnet.network import IFRNet, Pair, pair_mean
+from vsifrnet.network import IFRNet
+from vsifrnet.runner import CudaGraphs, Eager, Graphed, Runner
 from vsifrnet.weights import Weights
 
 __all__ = ["HALVINGS", "SCALES", "Interpolator", "prepare"]
@@ -34,7 +34,7 @@ def prepare(weights: Weights, backend: Backend) -> IFRNet:
 class Interpolator:
     """Makes pictures between two, and keeps the last pair encoded for the next time t.
 
-    Not thread-safe: one for each :class:`~vsifrnet.backend.Lane`. It holds one pair's pictures,
+    Not thread-safe: one for each :class:`~vsifrnet.lanes.Lane`. It holds one pair's pictures,
     features and (for weights that ignore t) halves, whatever order pairs are asked in.
     """
 
@@ -46,15 +46,12 @@ class Interpolator:
         scale: float = 1.0,
         ensemble: bool = False,
     ) -> None:
-        self._network = network
-        self._device = next(network.parameters()).device
+        eager = Eager(network, scale=scale, ensemble=ensemble)
+        self._runner: Runner = eager
+        if eager.device.type == "cuda":
+            self._runner = Graphed(eager, CudaGraphs)
         self._t_blind = t_blind
-        self._scale = scale
-        self._multiple = int(16 / scale)
-        # Mirrored runs whose results are averaged: as it is, left-right, upside down, both.
-        self._flips: tuple[list[int], ...] = ([], [3], [2], [2, 3]) if ensemble else ([],)
         self._key: Hashable = None
-        self._pairs: list[Pair] = []
         self._halves: dict[Fraction, Tensor] = {}
 
     @torch.inference_mode()
@@ -74,43 +71,19 @@ class Interpolator:
             ValueError: ``t`` is out of reach for weights that ignore it.
         """
         if key is None or key != self._key:
-            self._key, self._pairs, self._halves = None, [], {}
-            self._pairs = self._encode(img0, img1)
+            self._key, self._halves = None, {}
+            self._runner.encode(img0, img1)
             self._key = key
         if not self._t_blind:
-            return self._decode(self._pairs, float(t))
+            return self._runner.decode(float(t))
         if t.denominator not in HALVINGS:
             raise ValueError(f"t={t}: these weights only make the middle of two pictures")
         return self._halve(img0, img1, t)
 
-    def _encode(self, img0: Tensor, img1: Tensor) -> list[Pair]:
-        both = torch.stack((img0, img1)).to(self._device, torch.float32)
-        height, width = both.shape[2:]
-        mean = pair_mean(both[:1], both[1:])
-        # Replicated, the border neither shifts the mean nor puts an edge into the picture.
-        both = F.pad(
-            both,
-            (0, -width % self._multiple, 0, -height % self._multiple),
-            mode="replicate",
-        )
-        pairs = []
-        for flip in self._flips:
-            flipped = both.flip(flip)
-            pairs.append(
-                self._network.encode(flipped[:1], flipped[1:], scale=self._scale, mean=mean)
-            )
-        self._size = height, width
-        return pairs
-
-    def _decode(self, pairs: list[Pair], t: float) -> Tensor:
-        time = torch.tensor([t], device=self._device)
-        height, width = self._size
-        pictures = [
-            self._network.decode(pair, time).image.flip(flip)
-            for pair, flip in zip(pairs, self._flips, strict=True)
-        ]
-        picture = pictures[0] if len(pictures) == 1 else torch.stack(pictures).mean(0)
-        return picture[0, :, :height, :width]
+    def forget(self) -> None:
+        """Free what is kept for the next call."""
+        self._key, self._halves = None, {}
+        self._runner.forget()
 
     def _halve(self, img0: Tensor, img1: Tensor, t: Fraction) -> Tensor:
         """The middle, then the middle of a half, until ``t`` is reached."""
@@ -119,8 +92,9 @@ class Interpolator:
         while True:
             at = (begin + end) * middle
             if at not in self._halves:
-                pairs = self._pairs if at == middle else self._encode(img0, img1)
-                self._halves[at] = self._decode(pairs, 0.5)
+                if at != middle:  # the pair itself is encoded already
+                    self._runner.encode(img0, img1)
+                self._halves[at] = self._runner.decode(0.5)
             if at == t:
                 return self._halves[at]
             if t < at:

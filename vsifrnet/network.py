@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsifrnet.ops import Up, blend, concatenate, prelu, refine, resize, warp, warp_both
+from vsifrnet.ops import Up, blend, concatenate, conv_prelu, refine, resize, warp, warp_both
 
 __all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "resize", "warp"]
 
@@ -52,16 +52,18 @@ CONFIGS: dict[str, Config] = {
 }
 
 
-class _PReLU(nn.PReLU):
+class _ConvPReLU(nn.Sequential):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1
+    ) -> None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
+        super().__init__(conv, nn.PReLU(out_channels))
+
     def forward(self, x: Tensor) -> Tensor:
-        return prelu(x, self.weight)
-
-
-def _conv(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2),
-        _PReLU(out_channels),
-    )
+        conv, activation = self
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(activation, nn.PReLU)
+        return conv_prelu(x, conv, activation.weight)
 
 
 class _ResBlock(nn.Module):
@@ -70,21 +72,17 @@ class _ResBlock(nn.Module):
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         self.side = side
-        self.conv1 = _conv(channels, channels)
-        self.conv2 = _conv(side, side)
-        self.conv3 = _conv(channels, channels)
-        self.conv4 = _conv(side, side)
+        self.conv1 = _ConvPReLU(channels, channels)
+        self.conv2 = _ConvPReLU(side, side)
+        self.conv3 = _ConvPReLU(channels, channels)
+        self.conv4 = _ConvPReLU(side, side)
         self.conv5 = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.prelu = _PReLU(channels)
+        self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         out = refine(self.conv1(x), self.conv2, self.side)
         out = refine(self.conv3(out), self.conv4, self.side)
-        out = self.conv5(out)
-        # In place where nobody needs the sum's parts any more.
-        out = out.add_(x) if torch.is_inference_mode_enabled() else x + out
-        result: Tensor = self.prelu(out)
-        return result
+        return conv_prelu(out, self.conv5, self.prelu.weight, residual=x)
 
 
 class _Encoder(nn.Module):
@@ -93,7 +91,7 @@ class _Encoder(nn.Module):
         in_channels, kernel = 3, config.stem
         for level, channels in enumerate(config.pyramid, start=1):
             block = nn.Sequential(
-                _conv(in_channels, channels, kernel, stride=2), _conv(channels, channels)
+                _ConvPReLU(in_channels, channels, kernel, stride=2), _ConvPReLU(channels, channels)
             )
             self.add_module(f"pyramid{level}", block)
             in_channels, kernel = channels, 3
@@ -111,7 +109,7 @@ class _Decoder(nn.Module):
     def __init__(self, in_channels: int, hidden: int, out_channels: int, side: int) -> None:
         super().__init__()
         self.convblock = nn.Sequential(
-            _conv(in_channels, hidden),
+            _ConvPReLU(in_channels, hidden),
             _ResBlock(hidden, side),
             Up(hidden, out_channels),
         )

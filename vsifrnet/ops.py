@@ -11,11 +11,30 @@ This module imports torch only.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Up", "blend", "concatenate", "prelu", "refine", "resize", "warp", "warp_both"]
+__all__ = [
+    "Up",
+    "blend",
+    "concatenate",
+    "conv_prelu",
+    "prelu",
+    "refine",
+    "resize",
+    "warp",
+    "warp_both",
+]
+
+BAND = 16 << 20
+"""Bytes of a convolution's output that are made at a time on the CPU.
+
+The C library of Linux keeps freed blocks of up to 32 MiB for the next tensor; larger ones go back
+to the system, and to get them anew page by page costs more than the operator that fills them.
+"""
 
 
 def resize(x: Tensor, factor: float) -> Tensor:
@@ -24,7 +43,7 @@ def resize(x: Tensor, factor: float) -> Tensor:
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """x where x is positive, else ``slope`` (C,) times x. May overwrite ``x`` in inference mode."""
+    """x where x is positive, else ``slope`` (C,) times x."""
     if x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last):
         return F.prelu(x, slope)
     # PyTorch's loop runs over the C values of one pixel and starts anew for the next. Rows of
@@ -33,14 +52,35 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
     pixels = batch * height * width
     together = next(n for n in (16, 8, 4, 2, 1) if pixels % n == 0)
     rows = x.permute(0, 2, 3, 1).reshape(pixels // together, together * channels)
-    slopes = slope.repeat(together)
-    if _fresh_is_slow(x) and torch.is_inference_mode_enabled():
-        step = max(1, _BLOCK // (rows.shape[1] * rows.element_size()))
-        for block in rows.split(step):
-            block.copy_(F.prelu(block, slopes))
-        return x
-    result = F.prelu(rows, slopes)
+    result = F.prelu(rows, slope.repeat(together))
     return result.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def conv_prelu(x: Tensor, conv: nn.Conv2d, slope: Tensor, residual: Tensor | None = None) -> Tensor:
+    """``prelu(conv(x) + residual)``."""
+    kernel, stride, border = conv.kernel_size[0], conv.stride[0], conv.kernel_size[0] // 2
+    height, width = (-(-side // stride) for side in x.shape[2:])
+    row_bytes = width * conv.out_channels * x.element_size()
+    rows = max(1, BAND // row_bytes)
+    if x.is_cuda or not torch.is_inference_mode_enabled() or rows >= height:
+        y = conv(x)
+        return prelu(y if residual is None else y + residual, slope)
+    out = torch.empty(
+        (len(x), conv.out_channels, height, width), dtype=x.dtype, memory_format=torch.channels_last
+    )
+    for image, top in itertools.product(range(len(x)), range(0, height, rows)):
+        bottom = min(top + rows, height)
+        first, last = top * stride - border, (bottom - 1) * stride - border + kernel
+        band = x[image : image + 1, :, max(first, 0) : last]
+        missing = max(-first, 0), max(last - x.shape[2], 0)
+        if any(missing):
+            band = F.pad(band, (0, 0, *missing))
+        y = F.conv2d(band, conv.weight, conv.bias, stride, (0, border))
+        place = (slice(image, image + 1), slice(None), slice(top, bottom))
+        if residual is not None:
+            y += residual[place]
+        out[place] = prelu(y, slope)
+    return out
 
 
 def refine(x: Tensor, conv: nn.Module, channels: int) -> Tensor:
@@ -57,14 +97,16 @@ def concatenate(*parts: Tensor) -> Tensor:
     """The parts one after the other along the channels, in the first one's dtype."""
     dtype = parts[0].dtype
     if parts[0].is_cuda or not torch.is_inference_mode_enabled():
-        return torch.cat([part.to(dtype) for part in parts], dim=1)
+        # One part in another memory order would make the result leave channels_last.
+        order = torch.channels_last if parts[0].stride(1) == 1 else torch.contiguous_format
+        return torch.cat([part.to(dtype, memory_format=order) for part in parts], dim=1)
     batch, _, height, width = parts[0].shape
     channels = [part.shape[1] for part in parts]
     out = torch.empty(
         (batch, sum(channels), height, width), dtype=dtype, memory_format=torch.channels_last
     )
     # torch.cat is not parallel here, and would need the parts converted to dtype before.
-    for part, place in zip(parts, out.split(channels, dim=1), strict=True):
+    for part, place in zip(parts, torch.split(out, channels, dim=1), strict=True):
         place.copy_(part)
     return out
 
@@ -195,16 +237,3 @@ def _corners(flows: Tensor) -> tuple[Tensor, Tensor]:
     torch.sub(x, xy, out=weight[1])
     torch.sub(1.0 - y, x.sub_(xy), out=weight[0])
     return places, weights
-
-
-_BLOCK = 1 << 20
-"""Bytes that stay in a core's cache between two operators."""
-
-
-def _fresh_is_slow(x: Tensor) -> bool:
-    """Whether a new tensor like ``x`` comes from the system page by page.
-
-    The C library of Linux keeps freed blocks of up to 32 MiB; larger ones go back to the system
-    and cost more to get anew than the operator that fills them.
-    """
-    return x.nbytes > 32 << 20

@@ -21,6 +21,7 @@ ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import vapoursynth as vs
 
@@ -99,7 +100,7 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
     return score
 
 
-def is_cut(props: Mapping[str, object], threshold: float = DEFAULT_THRESHOLD) -> bool:
+def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bool:
     """Whether the gap is a cut, by the props of its frame of ``cut_scores``.
 
     Tags decide where the source has them on either side of the gap; else the score, in [0, 1],
@@ -108,9 +109,7 @@ def is_cut(props: Mapping[str, object], threshold: float = DEFAULT_THRESHOLD) ->
     tags = [bool(props[tag]) for tag in TAGS if tag in props]
     if tags:
         return any(tags)
-    score = props[f"{SCORE}Average"]
-    assert isinstance(score, float)
-    return score >= threshold
+    return bool(props[f"{SCORE}Average"] >= threshold)
 
 
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:

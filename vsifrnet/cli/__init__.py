@@ -12,6 +12,8 @@ import importlib
 import logging
 import sys
 
+import shtab
+
 from vsifrnet._version import __version__
 
 __all__ = ["CommandError", "main"]
@@ -29,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="vsifrnet", description="Frame interpolation with IFRNet, in and around VapourSynth."
     )
     parser.add_argument("--version", action="version", version=f"vsifrnet {__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="for the shell, and leave")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         importlib.import_module(f"vsifrnet.cli.{command}").add_parser(subparsers)
@@ -48,6 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"vsifrnet {arguments.command}: {error}; see the extras in the README\n")
+        return 1
     except (CommandError, ValueError, OSError) as error:
         sys.stderr.write(f"vsifrnet {arguments.command}: {error}\n")
         return 1

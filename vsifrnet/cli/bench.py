@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("vsifrnet.cli.bench_accuracy",)
+BENCHMARKS = (
+    "vsifrnet.cli.bench_accuracy",
+    "vsifrnet.cli.bench_clips",
+    "vsifrnet.benchmarks.speed",
+)
 """Modules with ``add_parser(subparsers)``."""
 
 

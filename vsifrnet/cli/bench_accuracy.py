@@ -30,7 +30,7 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
         f"Data sets and what DIR has to hold:\n{layouts}",
         example=EXAMPLE,
     )
-    parser.add_argument("dataset", choices=DATASETS, metavar="DATASET")
+    parser.add_argument("dataset", choices=tuple(DATASETS), metavar="DATASET")
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument(
         "--out",

@@ -115,13 +115,11 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
     signature = inspect.signature(ifrnet)
     for name in names:
         default = defaults.get(name, signature.parameters[name].default)
-        accepted, meaning = ARGUMENTS[name]
-        option = "--" + name.replace("_", "-")
+        help, option = ARGUMENTS[name].text, "--" + name.replace("_", "-")
         if name not in READERS:
             action = argparse.BooleanOptionalAction if default else "store_true"
-            group.add_argument(option, action=action, default=default, help=meaning)
+            group.add_argument(option, action=action, default=default, help=help)
             continue
-        help = meaning if "choices" in READERS[name] else f"{meaning} ({accepted})"
         if default is not None:
             help += f" [{default}]"
         group.add_argument(option, default=default, help=help, **READERS[name])

@@ -63,6 +63,7 @@ class Copier:
             EncodeError: the container cannot hold a stream; the message names it.
         """
         self._muxer = muxer
+        self._path = copies.path
         self._targets: dict[int, Stream] = {}
         for stream in source.streams:
             if stream.index == copies.video_track:
@@ -97,8 +98,15 @@ class Copier:
 
     def _declare(self, stream: Stream) -> None:
         suffix = Path(self._muxer.name).suffix
+        matroska = self._muxer.format.name == "matroska"
+        if matroska and stream.disposition & Disposition.attached_pic:
+            # In Matroska a cover is an attachment of this name.
+            kind = {"mjpeg": "jpeg"}.get(stream.codec_context.name, stream.codec_context.name)
+            name = f"cover.{'jpg' if kind == 'jpeg' else kind}"
+            self._muxer.add_attachment(name, f"image/{kind}", self._first_packet(stream))
+            return
         if isinstance(stream, AttachmentStream):
-            if self._muxer.format.name != "matroska":
+            if not matroska:
                 raise EncodeError(
                     f"attachment {stream.name!r} cannot be put into {suffix}: choose .mkv, or "
                     "--no-attachments"
@@ -118,15 +126,22 @@ class Copier:
         _tag(stream, target)
         self._targets[stream.index] = target
 
+    def _first_packet(self, stream: Stream) -> bytes:
+        with av.open(str(self._path)) as container:
+            packets = container.demux(container.streams[stream.index])
+            return bytes(next(packet for packet in packets if packet.size))
+
     def _read(
         self, source: InputContainer, streams: list[Stream]
     ) -> Iterator[tuple[av.Packet[Any], Fraction]]:
         if not streams:
             return
         for packet in source.demux(*streams):
-            moment = packet.dts if packet.dts is not None else packet.pts
-            if moment is None:  # the mark at the end of a stream
+            if packet.size == 0:  # the mark at the end of a stream
                 continue
+            moment = packet.dts if packet.dts is not None else packet.pts
+            if moment is None:  # a cover
+                packet.pts = packet.dts = moment = 0
             shift = round(self.shift / exact(packet.time_base))
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift

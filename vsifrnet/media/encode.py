@@ -17,6 +17,7 @@ import vapoursynth as vs
 
 from vsifrnet.files import replacing
 from vsifrnet.frames import write
+from vsifrnet.media import hdr10
 from vsifrnet.media.copy import Copier, Copies, EncodeError
 from vsifrnet.media.pictures import Picture
 
@@ -200,7 +201,7 @@ def _add_video(
     props: vs.FrameProps,
     encoder: Encoder,
 ) -> av.VideoStream:
-    options = encoder.all_options
+    options = hdr10.add(encoder.codec, encoder.all_options, props)
     fps = clip.fps or Fraction(25)
     video = muxer.add_stream(encoder.codec, rate=Fraction(fps), options=options)
     assert isinstance(video, av.VideoStream)

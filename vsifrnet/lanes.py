@@ -1,0 +1,165 @@
+"""Threads that make pictures, each with its stream and its pair, and what they share.
+
+VapourSynth asks from many threads; a picture is made on a thread of a lane. On CUDA a lane has a
+stream of its own, so that copies and kernels of different lanes overlap; frames go up from pinned
+memory, once for all lanes, and pictures come down into pinned memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vsifrnet.interpolator import Interpolator
+
+__all__ = ["Lane", "Lanes", "Source", "Uploads"]
+
+log = logging.getLogger("vsifrnet")
+
+
+class Source(NamedTuple):
+    """A frame of the source clip."""
+
+    number: int
+    read: Callable[[], Tensor]
+    """The frame on the host, (3, H, W), RGB in [0, 1]; on CUDA in pinned memory."""
+
+
+class Uploads:
+    """The last source frames on the device, whichever pairs and lanes they are for.
+
+    Thread-safe. A frame that is gone is uploaded anew: what comes out is always the same.
+    """
+
+    def __init__(self, device: torch.device, kept: int) -> None:
+        """Keep up to ``kept`` frames."""
+        self.device = device
+        self._kept = kept
+        self._lock = threading.Lock()
+        self._frames: OrderedDict[int, tuple[Tensor, torch.cuda.Event | None]] = OrderedDict()
+
+    def get(self, source: Source) -> Tensor:
+        """The frame on the device; on CUDA for the calling thread's stream."""
+        key = source.number
+        with self._lock:
+            if key in self._frames:
+                self._frames.move_to_end(key)
+            frame, ready = self._frames.get(key, (None, None))
+        if frame is None:
+            frame = source.read().to(self.device, non_blocking=True)
+            if self.device.type == "cuda":
+                ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                ready.record()
+            with self._lock:
+                self._frames[key] = frame, ready
+                while len(self._frames) > self._kept:
+                    self._frames.popitem(last=False)
+        elif ready is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(ready)
+            frame.record_stream(stream)  # its memory is not given away before this lane is done
+        return frame
+
+    def forget(self) -> None:
+        """Free all frames."""
+        with self._lock:
+            self._frames.clear()
+
+
+class Lane:
+    """One thread, on CUDA with a stream, that makes the pictures of one pair at a time.
+
+    Work always runs on the lane's own thread, whichever of VapourSynth's asks for it: PyTorch
+    keeps a team of OpenMP threads for every thread that it was ever called from. The asking
+    thread waits without holding the GIL.
+    """
+
+    def __init__(self, interpolator: Interpolator, uploads: Uploads, name: str) -> None:
+        self._interpolator = interpolator
+        self._uploads = uploads
+        self._stream: torch.cuda.Stream | None = None
+        if uploads.device.type == "cuda":
+            self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    def make(self, first: Source, following: Source, t: Fraction) -> Tensor:
+        """See :meth:`Lanes.make`."""
+        return self._executor.submit(self._make, first, following, t).result()
+
+    def forget(self) -> None:
+        """Free what the lane holds."""
+        self._executor.submit(self._interpolator.forget).result()
+
+    def _make(self, first: Source, following: Source, t: Fraction) -> Tensor:
+        with torch.cuda.stream(self._stream) if self._stream else nullcontext():
+            pair = (self._uploads.get(first), self._uploads.get(following))
+            picture = self._interpolator(*pair, t, key=(first.number, following.number))
+            if self._stream is None:
+                return picture
+            host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
+            host.copy_(picture, non_blocking=True)
+            self._stream.synchronize()
+            return host
+
+
+class Lanes:
+    """All lanes of a device: fewer of them once its memory is full."""
+
+    def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
+        # Neighbouring pairs share a frame, and so do the lanes that they are on.
+        self._uploads = Uploads(device, len(interpolators) + 2)
+        self._lanes = [
+            Lane(interpolator, self._uploads, f"ifrnet-{index}")
+            for index, interpolator in enumerate(interpolators)
+        ]
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether sources are to be read into pinned memory."""
+        return self._uploads.device.type == "cuda"
+
+    def make(self, index: int, first: Source, following: Source, t: Fraction) -> Tensor:
+        """The picture at time ``t`` between two frames, by lane ``index`` modulo their number.
+
+        Returns:
+            (3, H, W), float32, in [0, 1], on the CPU.
+
+        Raises:
+            torch.OutOfMemoryError: the device's memory is too small for a single lane.
+        """
+        while True:
+            with self._lock:
+                lanes = tuple(self._lanes)
+            try:
+                return lanes[index % len(lanes)].make(first, following, t)
+            except torch.OutOfMemoryError:
+                if not self._retreat(len(lanes)):
+                    raise
+
+    def _retreat(self, count: int) -> bool:
+        """Go on with fewer than ``count`` lanes; False if there was only one."""
+        with self._lock:
+            if count == 1:
+                return False
+            if len(self._lanes) < count:
+                return True  # another thread was quicker
+            dropped = self._lanes.pop()
+            log.warning("ifrnet: the device's memory is full: num_streams=%d from now", count - 1)
+        dropped.forget()
+        self._uploads.forget()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return True

@@ -1,0 +1,182 @@
+"""Runs the network on one pair after the other: as it is written, or as recorded CUDA graphs.
+
+A runner holds one encoded pair. :class:`Eager` calls the network; :class:`Graphed` records what
+an eager one does for pictures of one size and then replays it, which takes two launches in place
+of several hundred. Both give the same pictures: a recording is compared when it is made.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vsifrnet.network import IFRNet, Pair, pair_mean
+
+__all__ = ["CudaGraphs", "Eager", "Graphed", "Recorder", "Runner"]
+
+log = logging.getLogger("vsifrnet")
+
+TOLERANCE = 1 / 1024
+"""How far a recording may be from the eager network: a quarter of an 8-bit step."""
+
+type Recorder = Callable[[Callable[[], Tensor | None]], tuple[Tensor | None, Callable[[], None]]]
+"""Runs work once; returns its result and what runs it again on the same tensors, in place."""
+
+
+class Runner(Protocol):
+    """Encodes a pair, then makes pictures at any number of times t. Not thread-safe."""
+
+    def encode(self, img0: Tensor, img1: Tensor) -> None:
+        """Take up the pair (3, H, W), RGB in [0, 1], in place of the one before."""
+
+    def decode(self, t: float) -> Tensor:
+        """The picture at time ``t`` in the pair: (3, H, W), float32, in [0, 1]."""
+
+    def forget(self) -> None:
+        """Free the pair and all that was kept for speed."""
+
+
+class Eager:
+    """Calls the network; pads and crops around it, and averages mirrored runs."""
+
+    def __init__(self, network: IFRNet, *, scale: float = 1.0, ensemble: bool = False) -> None:
+        self.device = next(network.parameters()).device
+        self._network = network
+        self._scale = scale
+        self._multiple = int(16 / scale)
+        # Mirrored runs whose results are averaged: as it is, left-right, upside down, both.
+        self._flips: tuple[list[int], ...] = ([], [3], [2], [2, 3]) if ensemble else ([],)
+        self._pairs: list[Pair] = []
+        self._size = 0, 0
+
+    def encode(self, img0: Tensor, img1: Tensor) -> None:
+        """See :class:`Runner`; pictures of any device and floating-point type."""
+        self._pairs = []
+        both = torch.stack((img0, img1)).to(self.device, torch.float32)
+        height, width = self._size = both.shape[2], both.shape[3]
+        mean = pair_mean(both[:1], both[1:])
+        right, bottom = -width % self._multiple, -height % self._multiple
+        if right or bottom:
+            # Replicated, the border neither shifts the mean nor puts an edge into the picture.
+            both = F.pad(both, (0, right, 0, bottom), mode="replicate")
+        for flip in self._flips:
+            img0, img1 = (both.flip(flip) if flip else both).chunk(2)
+            self._pairs.append(self._network.encode(img0, img1, scale=self._scale, mean=mean))
+
+    def decode(self, t: float) -> Tensor:
+        """See :class:`Runner`."""
+        return self.decode_at(torch.tensor([t], device=self.device))
+
+    def decode_at(self, t: Tensor) -> Tensor:
+        """As :meth:`decode`, with the time as a tensor (1,) on the device."""
+        height, width = self._size
+        pictures = [self._network.decode(pair, t).image for pair in self._pairs]
+        picture = pictures[0]
+        if len(pictures) > 1:
+            back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]
+            picture = torch.stack(back).mean(0)
+        return picture[0, :, :height, :width]
+
+    def forget(self) -> None:
+        """See :class:`Runner`."""
+        self._pairs = []
+
+
+class Graphed:
+    """Replays a recording of an eager runner, made anew where pictures come in another size."""
+
+    def __init__(self, eager: Eager, recorder: Callable[[], Recorder]) -> None:
+        self._eager = eager
+        self._recorder = recorder
+        self._trusted = True
+        self.forget()
+
+    def encode(self, img0: Tensor, img1: Tensor) -> None:
+        """See :class:`Runner`."""
+        if self._trusted and (self._inputs is None or self._inputs.shape[1:] != img0.shape):
+            self._record(img0, img1)
+        if not self._trusted:
+            self._eager.encode(img0, img1)
+            return
+        assert self._inputs is not None
+        self._inputs[0].copy_(img0, non_blocking=True)
+        self._inputs[1].copy_(img1, non_blocking=True)
+        self._replay_encode()
+
+    def decode(self, t: float) -> Tensor:
+        """See :class:`Runner`."""
+        if not self._trusted:
+            return self._eager.decode(t)
+        assert self._time is not None
+        assert self._picture is not None
+        self._time.fill_(t)
+        self._replay_decode()
+        # The next replay writes to the same memory.
+        return self._picture.clone()
+
+    def forget(self) -> None:
+        """See :class:`Runner`."""
+        self._inputs: Tensor | None = None
+        self._time: Tensor | None = None
+        self._picture: Tensor | None = None
+        self._replay_encode: Callable[[], None] = _nothing
+        self._replay_decode: Callable[[], None] = _nothing
+        self._eager.forget()
+
+    def _record(self, img0: Tensor, img1: Tensor) -> None:
+        eager = self._eager
+        self.forget()
+        # Outside of the recording: libraries choose their algorithms in the first run.
+        eager.encode(img0, img1)
+        expected = eager.decode(0.25)
+        # Recorded on empty pictures, so that what a recording did not take from its inputs shows.
+        inputs = torch.zeros((2, *img0.shape), device=eager.device)
+        time = torch.zeros(1, device=eager.device)
+        record = self._recorder()
+        _, replay_encode = record(lambda: eager.encode(inputs[0], inputs[1]))
+        picture, replay_decode = record(lambda: eager.decode_at(time))
+        self._inputs, self._time, self._picture = inputs, time, picture
+        self._replay_encode, self._replay_decode = replay_encode, replay_decode
+        self.encode(img0, img1)
+        difference = float((self.decode(0.25) - expected).abs().max())
+        if not difference <= TOLERANCE:
+            log.warning("ifrnet: CUDA graphs are not used: their picture is off by %g", difference)
+            self.forget()
+            self._trusted = False
+
+
+class CudaGraphs:
+    """A :data:`Recorder`: CUDA graphs that share their memory, for replay in turn."""
+
+    _one_at_a_time = threading.Lock()
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(
+        self, work: Callable[[], Tensor | None]
+    ) -> tuple[Tensor | None, Callable[[], None]]:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Other lanes go on meanwhile: what their threads call is not part of this recording.
+            with (
+                self._one_at_a_time,
+                torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+            ):
+                result = work()
+        except RuntimeError as error:
+            # To end a recording that ran out of memory fails as well, and would hide why.
+            if isinstance(error.__context__, torch.OutOfMemoryError):
+                raise error.__context__ from None
+            raise
+        return result, graph.replay
+
+
+def _nothing() -> None:
+    raise AssertionError("nothing was recorded")
