@@ -48,15 +48,6 @@ class Shift:
         return Sample(img0=img0, imgt=imgt, img1=img1, t=0.5, flow=flow)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small are slower on two threads, and much slower when others want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def trainer(out: Path, *, data: object = None, loss: nn.Module | None = None, **settings: object):
     defaults: dict = {"steps": 4, "batch": 2, "workers": 0, "log_every": 1, "save_every": 2}
     return Trainer(
