@@ -36,7 +36,8 @@ def moving_sample(x: float = 4.0, y: float = -2.0) -> Sample:
 
 def mismatch(sample: Sample) -> float:
     """Mean difference of the target from the outer pictures brought to it by the flow."""
-    batch = collate([replace(sample, flow=np.ascontiguousarray(sample.flow))])
+    sample = replace(sample, flow=np.ascontiguousarray(sample.flow))
+    batch = collate([sample]).to(torch.device("cpu"))
     warped0, warped1 = warp(batch.img0, batch.flow[:, :2]), warp(batch.img1, batch.flow[:, 2:])
     inner = (..., slice(8, -8), slice(8, -8))
     return max(float((w - batch.imgt)[inner].abs().mean()) for w in (warped0, warped1))
@@ -140,11 +141,12 @@ def test_sequences_give_all_the_times_between(tmp_path):
         Sequences(tmp_path, span=9)
 
 
-def write_video(path: Path) -> None:
+def write_video(path: Path, frames: list[np.ndarray] | None = None) -> None:
     """Twelve frames of motion, a cut, twelve frames of another motion, twelve that stand still."""
-    frames = [picture(3.0 * i, 0.0) for i in range(12)]
-    frames += [255 - picture(0.0, 2.0 * i)[..., ::-1] // 2 for i in range(12)]
-    frames += [frames[-1]] * 12
+    if frames is None:
+        frames = [picture(3.0 * i, 0.0) for i in range(12)]
+        frames += [255 - picture(0.0, 2.0 * i)[..., ::-1] // 2 for i in range(12)]
+        frames += [frames[-1]] * 12
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
@@ -159,13 +161,21 @@ def test_triplets_of_a_video_leave_out_cuts_and_stills(tmp_path):
     write_video(video)
     choice = Choice(every=1, most=20.0)
     firsts = [first for first, _ in find_triplets(video, choice)]
-    # Frames 10 and 11 would reach over the cut; from 23 on all stand still. A triplet that ends
-    # at 24 or begins at 22 still moves.
-    assert firsts == [*range(10), *range(12, 23)]
+    # Frames 10 and 11 would reach over the cut; from 23 on all stand still, and the triplet of 22
+    # is held in its second half.
+    assert firsts == [*range(10), *range(12, 22)]
     root = tmp_path / "out"
     assert extract([video], root, choice, quiet=True) == len(firsts)
     sample = Triplets(root, size=None).sample(0)
     assert np.abs(sample.imgt.astype(int) - picture(3.0, 0.0)).mean() < 4
+
+
+def test_drawings_held_for_two_frames_are_no_triplets_until_the_stride_is_two(tmp_path):
+    video = tmp_path / "a.mkv"
+    write_video(video, [picture(3.0 * (i // 2), 0.0) for i in range(16)])
+    assert list(find_triplets(video, Choice(every=1))) == []
+    firsts = [first for first, _ in find_triplets(video, Choice(every=1, stride=2))]
+    assert firsts == list(range(12))
 
 
 def test_extraction_is_done_once_for_the_same_videos(tmp_path):

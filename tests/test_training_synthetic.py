@@ -72,7 +72,7 @@ def test_flow_carries_the_outer_pictures_to_the_middle(t):
         bend=wavy(4.0),
     )
     layer = Layer(texture=texture, density=1.0, motion=motion, endless=True)
-    img0, imgt, img1, flow = render([layer], 64, 96, t)
+    (img0, imgt, img1), flow = render([layer], 64, 96, t)
     inner = np.s_[14:-14, 14:-14]  # the rest may come from outside the picture
     for source, channels in ((img0, np.s_[:2]), (img1, np.s_[2:])):
         picture = torch.from_numpy(source).permute(2, 0, 1)[None]
@@ -89,7 +89,7 @@ def test_the_topmost_layer_gives_the_flow():
         texture = np.full((side, side, 4), 255, dtype=np.uint8)
         return Layer(texture=texture, density=1.0, motion=Motion(start=start, end=end))
 
-    _, _, _, flow = render([layer(64, 0.0), layer(20, 8.0)], 64, 64, 0.25)
+    _, flow = render([layer(64, 0.0), layer(20, 8.0)], 64, 64, 0.25)
     # The upper layer stands a quarter of 8 pixels to the right, with 2 behind it and 6 to go.
     assert flow[32, 34] == pytest.approx([-2.0, 0.0, 6.0, 0.0], abs=1e-4)
     assert flow[5, 5] == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=1e-4)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
 
-log = logging.getLogger(__name__)
+from vsifrnet.cli import options
+
+log = logging.getLogger("vsifrnet")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "flow",
+        run,
         help="label triplets with optical flow, for training",
         description=(
             "Write flow/<a>/<b>/flow_t0.flo and flow_t1.flo, from the middle picture to the first "
@@ -21,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
             "Vimeo90K itself, or 'triplets' in the --out folder of 'vsifrnet train --videos'. "
             "Triplets that have them are skipped."
         ),
+        example="vsifrnet flow run/triplets",
     )
     parser.add_argument("root", type=Path, help="has 'sequences' and tri_trainlist.txt")
     parser.add_argument(
@@ -29,7 +33,6 @@ def add_parser(subparsers: Any) -> None:
         default="dis",
         help="dis: OpenCV's, nothing to download (default); raft: torchvision's, if present",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,6 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
         from vsifrnet.training.teachers import TEACHERS, label_triplets
     except ImportError as error:
         raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
-    labelled = label_triplets(arguments.root, TEACHERS[arguments.teacher]())
+    labelled = label_triplets(arguments.root, TEACHERS[arguments.teacher](), quiet=arguments.quiet)
     log.info("labelled %d triplets in %s", labelled, arguments.root / "flow")
     return 0

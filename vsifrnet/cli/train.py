@@ -7,17 +7,27 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vsifrnet.cli import options
+
 if TYPE_CHECKING:
     from vsifrnet.network import IFRNet
     from vsifrnet.training.sample import DataSet
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vsifrnet")
+
+DEVICE = options.READERS["device"]
+
+EXAMPLE = """\
+vsifrnet train --assets training-set --out run --model ifrnet_s
+vsifrnet train --videos episode*.mkv --out mine --model ifrnet_s --lr 5e-4 --steps 3000"""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
+    parser = options.add_command(
+        subparsers,
         "train",
+        run,
         help="train or fine-tune a model",
         description=(
             "Train on layered synthetic motion (--assets), Vimeo90K triplets (--triplets), "
@@ -25,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
             "each takes an equal share, or that of --share. A run goes on where it stopped when "
             "started again with the same --out. Under torchrun several processes share the work."
         ),
+        example=EXAMPLE,
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the checkpoint, weights and logs")
@@ -33,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
     data.add_argument("--triplets", type=Path, help="folder in the layout of vimeo_triplet")
     data.add_argument("--sequences", type=Path, help="folder of folders of frames, for 8x")
     data.add_argument("--videos", type=Path, nargs="+", default=[], help="video files")
-    data.add_argument("--stride", type=int, default=1, help="frames between a video's triplet's")
+    data.add_argument("--stride", type=int, default=1, help="frames between a triplet's [1]")
     data.add_argument(
         "--share",
         type=_share,
@@ -42,7 +53,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="DATA=SHARE",
         help="share of the samples, as in --share assets=0.9 --share videos=0.1",
     )
-    data.add_argument("--crop", type=int, default=128, help="side of the samples (default 128)")
+    data.add_argument("--crop", type=int, default=128, help="side of the samples [128]")
     data.add_argument("--seed", type=int, default=0)
     data.add_argument(
         "--preview", type=Path, metavar="SHEET.PNG", help="write a sheet of samples and stop"
@@ -51,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
     recipe.add_argument("--model", help="model or weights file to start from; default from nothing")
     recipe.add_argument("--size", choices=("S", "base", "L"), default="S", help="when from nothing")
     recipe.add_argument("--steps", type=int, default=20_000)
-    recipe.add_argument("--batch", type=int, default=8, help="over all processes (default 8)")
+    recipe.add_argument("--batch", type=int, default=8, help="over all processes [8]")
     recipe.add_argument(
         "--loss",
         choices=("synthetic", "official"),
@@ -66,7 +77,7 @@ def add_parser(subparsers: Any) -> None:
         "--lr", type=float, help="peak learning rate; default 2e-3 muon, 1e-4 adamw"
     )
     recipe.add_argument("--lr-last", type=float, help="at the end; default 2e-5 muon, 1e-5 adamw")
-    recipe.add_argument("--warmup", type=int, default=100, help="steps (default 100)")
+    recipe.add_argument("--warmup", type=int, default=100, help="steps [100]")
     recipe.add_argument("--ema", type=float, default=0.999, help="decay of the average weights")
     recipe.add_argument("--clip", type=float, default=1.0, help="norm of the gradient; 0: none")
     recipe.add_argument(
@@ -75,7 +86,9 @@ def add_parser(subparsers: Any) -> None:
         help="when going on: warm up and decay anew, for a run that goes on with other settings",
     )
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--device", help="cuda, cuda:1, cpu; default cuda where there is one")
+    machine.add_argument(
+        "--device", help="cpu, cuda, cuda:1; default cuda where there is one", **DEVICE
+    )
     machine.add_argument("--threads", type=int, help="CPU threads of the network")
     machine.add_argument("--workers", type=int, default=1, help="processes that make samples")
     machine.add_argument(
@@ -88,7 +101,6 @@ def add_parser(subparsers: Any) -> None:
     machine.add_argument(
         "--validate-every", type=int, default=1000, metavar="STEPS", help="0: never"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,10 +124,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    name = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    from vsifrnet.backend import resolve
     from vsifrnet.training.distributed import process_group
 
-    with process_group(torch.device(name)) as device:
+    with process_group(resolve(arguments.device).device) as device:
         _train(arguments, data, device)
     return 0
 
@@ -144,6 +156,7 @@ def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
         log_every=arguments.log_every,
         save_every=arguments.save_every,
         validate_every=arguments.validate_every,
+        quiet=arguments.quiet,
     )
     trainer = Trainer(
         _network(arguments).to(device),
@@ -187,7 +200,8 @@ def _data(arguments: argparse.Namespace) -> DataSet:
         parts["sequences"] = Sequences(arguments.sequences, size=size, seed=seed)
     if arguments.videos:
         folder = arguments.out / "triplets"
-        extract_once(arguments.videos, folder, Choice(stride=arguments.stride))
+        choice = Choice(stride=arguments.stride)
+        extract_once(arguments.videos, folder, choice, quiet=arguments.quiet)
         parts["videos"] = Triplets(folder, size=size, seed=seed)
     shares = dict(arguments.share)
     if unknown := shares.keys() - parts.keys():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vsifrnet.files import replacing
 from vsifrnet.training.errors import TrainingError
 
 __all__ = ["export_weights", "load_checkpoint", "save_checkpoint"]
@@ -21,13 +24,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         TrainingError: the disk is full or cannot be written; what was at ``path`` is untouched.
     """
-    _replace(path, lambda temporary: torch.save(state, temporary))
+    _write(path, lambda partial: torch.save(state, partial))
 
 
 def export_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a network's weights as safetensors, likewise."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    _replace(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    _write(path, lambda partial: save_file(tensors, partial, metadata=metadata))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -45,16 +48,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _replace(path: Path, write: Any) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def _write(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
+        with replacing(path) as partial:
+            write(partial)
+            # On the disk before it takes the place of the last one: power may fail too.
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+    except (OSError, RuntimeError, SafetensorError) as error:
         # torch reports a full disk as a RuntimeError.
         raise TrainingError(f"cannot write {path}: {error}; what was there is kept") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from vsifrnet.files import replacing
 from vsifrnet.training.errors import DataError
 
 __all__ = ["draw_curve", "read_log"]
@@ -47,7 +48,6 @@ def draw_curve(folder: Path) -> Path:
             axes.legend(ncols=3, fontsize="small")
     lower.set_xlabel("step")
     path = folder / "curve.png"
-    temporary = folder / "curve.tmp.png"
-    figure.savefig(temporary, dpi=100)
-    temporary.replace(path)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=100)
     return path

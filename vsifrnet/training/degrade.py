@@ -61,7 +61,7 @@ def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list
         encoder.options = {"qmin": str(quality), "qmax": str(quality), "cpu-used": "8"}
         encoder.options |= {"deadline": "realtime", "b": "20M"}
     else:
-        encoder.options = {"crf": str(quality), "preset": "veryfast", "tune": "zerolatency"}
+        encoder.options = {"crf": str(quality), "preset": "veryfast"}
     decoder = cast(av.VideoCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.thread_count = 1
 

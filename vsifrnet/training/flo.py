@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsifrnet.files import replacing
 from vsifrnet.training.errors import DataError
 
 __all__ = ["read_flo", "write_flo"]
@@ -36,10 +36,6 @@ def read_flo(path: Path) -> NDArray[np.float32]:
 def write_flo(path: Path, flow: NDArray[np.float32]) -> None:
     """Write ``flow`` (H, W, 2), to a temporary name first."""
     height, width, _ = flow.shape
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        size = np.array([width, height], dtype="<i4").tobytes()
-        temporary.write_bytes(MAGIC + size + flow.astype("<f4").tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    size = np.array([width, height], dtype="<i4").tobytes()
+    with replacing(path) as partial:
+        partial.write_bytes(MAGIC + size + flow.astype("<f4").tobytes())

@@ -132,29 +132,30 @@ class Layer:
 
 
 def render(
-    layers: Sequence[Layer], height: int, width: int, t: float
-) -> tuple[Array, Array, Array, Array]:
-    """Pictures at 0, t and 1, each (H, W, 3), and the flow (H, W, 4): t -> 0, t -> 1.
+    layers: Sequence[Layer], height: int, width: int, t: float, before: Sequence[float] = ()
+) -> tuple[list[Array], Array]:
+    """Pictures at the times ``before``, 0, t and 1, each (H, W, 3), and the flow (H, W, 4) at t.
 
-    The first layer is the lowest. The flow is that of the topmost layer whose alpha is a half or
-    more.
+    The first layer is the lowest. The flow, t -> 0 and t -> 1, is that of the topmost layer whose
+    alpha is a half or more.
     """
     x, y = grid(height, width)
-    pictures = [np.zeros((height, width, 3), dtype=np.float32) for _ in range(3)]
+    times = (*before, 0.0, t, 1.0)
+    pictures = [np.zeros((height, width, 3), dtype=np.float32) for _ in times]
     flow = np.zeros((height, width, 4), dtype=np.float32)
     for layer in layers:
-        for picture, time in zip(pictures, (0.0, t, 1.0), strict=True):
+        for picture, time in zip(pictures, times, strict=True):
             px, py = layer.motion.inverse(time, x, y)
             colour, alpha = layer.draw(time, px, py)
             picture *= 1 - alpha
             picture += colour
-            if picture is pictures[1]:
+            if picture is pictures[-2]:
                 seen = alpha[..., 0] >= 0.5
                 for channel, end in ((0, 0.0), (2, 1.0)):
                     qx, qy = layer.motion.forward(end, px, py)
                     np.copyto(flow[..., channel], qx - x, where=seen)
                     np.copyto(flow[..., channel + 1], qy - y, where=seen)
-    return pictures[0], pictures[1], pictures[2], flow
+    return pictures, flow
 
 
 def _apply(matrix: NDArray[np.float64], x: Array, y: Array) -> tuple[Array, Array]:

@@ -47,6 +47,8 @@ def load_batches(batches: Batches, steps: range, *, workers: int) -> Iterator[Ba
         batch_size=None,
         sampler=list(steps),
         num_workers=workers,
+        # Not a fork: the threads of OpenCV and PyTorch would be missing in it, and it would hang.
+        multiprocessing_context="spawn" if workers else None,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
     )

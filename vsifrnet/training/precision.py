@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from vsifrnet.backend import resolve
+
 __all__ = ["has_bfloat16"]
 
 
@@ -11,7 +13,4 @@ def has_bfloat16(device: torch.device) -> bool:
     """True where ``device`` multiplies bfloat16 itself."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu":
-        avx512, amx = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
-        return bool(avx512 or amx)
-    return False
+    return resolve(device).dtype == torch.bfloat16

@@ -71,10 +71,13 @@ class Mixture:
 
 @dataclass(kw_only=True)
 class Batch:
-    """Samples as tensors, float32."""
+    """Samples as tensors: pictures as bytes out of :func:`collate`, as numbers after ``to``.
+
+    A worker process, and then the bus, so carries a quarter of what it would.
+    """
 
     img0: Tensor
-    """(B, 3, H, W), in [0, 1]; so are ``imgt`` and ``img1``."""
+    """(B, 3, H, W), uint8, or float32 in [0, 1]; so are ``imgt`` and ``img1``."""
     imgt: Tensor
     img1: Tensor
     t: Tensor
@@ -85,10 +88,11 @@ class Batch:
     """(B,), 1 where the sample's flow is known, else 0."""
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``, pictures in channels_last order."""
+        """The batch on ``device``, pictures as float32 in channels_last order."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
         for name in ("img0", "imgt", "img1"):
-            moved[name] = moved[name].contiguous(memory_format=torch.channels_last)
+            picture = moved[name].contiguous(memory_format=torch.channels_last)
+            moved[name] = picture / 255.0 if picture.dtype == torch.uint8 else picture
         return Batch(**moved)
 
 
@@ -96,8 +100,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     """Samples of one size to a batch."""
 
     def pictures(arrays: Sequence[Picture]) -> Tensor:
-        stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-        return stacked.float() / 255.0
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
     height, width = samples[0].imgt.shape[:2]
     unknown = np.zeros((height, width, 4), dtype=np.float32)

@@ -23,7 +23,7 @@ from vsifrnet.training.sample import Field, Picture, Sample, generator
 Distance = Callable[[], float]
 Maker = Callable[[Assets, int, np.random.Generator], tuple[NDArray[np.uint8], float]]
 
-__all__ = ["PACES", "LayeredMotion", "Scene", "draw_scene"]
+__all__ = ["DAMAGES", "PACES", "LayeredMotion", "Scene", "draw_scene"]
 
 PACES: dict[str, tuple[float, float, float]] = {
     # Name: share of the scenes, least and largest displacement between the two pictures; pixels
@@ -34,6 +34,10 @@ PACES: dict[str, tuple[float, float, float]] = {
     "medium": (0.28, 3.0, 20.0),
     "fast": (0.18, 0.10, 0.27),
 }
+
+
+DAMAGES = {"none": 0.25, "noise": 0.22, "jpeg": 0.05, "codec": 0.48}
+"""What is done to the pictures, with its share of the samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +87,18 @@ class LayeredMotion:
         halfway, time = rng.random() < 0.5, rng.uniform(0.08, 0.92)
         t = self.t if self.t is not None else (0.5 if halfway else float(time))
         scene = draw_scene(self.assets, self.size, rng, pace=self.pace)
-        img0, imgt, img1, flow = render(scene.layers, self.size, self.size, t)
+        damage = "none" if self.clean else str(rng.choice(list(DAMAGES), p=list(DAMAGES.values())))
+        # A codec is given the frames before, as in the middle of a video. At negative times the
+        # motion goes on backwards.
+        lead = int(rng.integers(0, 4)) if damage == "codec" else 0
+        before = [-0.5 * step for step in range(lead, 0, -1)]
+        rendered, flow = render(scene.layers, self.size, self.size, t, before)
         pictures = []
-        for picture, time in ((img0, 0.0), (imgt, t), (img1, 1.0)):
-            share = np.float32((1 - time) * scene.fade[0] + time * scene.fade[1])
+        for picture, moment in zip(rendered, (*before, 0.0, t, 1.0), strict=True):
+            share = np.float32((1 - moment) * scene.fade[0] + moment * scene.fade[1])
             faded = share * picture + (1 - share) * np.float32(scene.fade_to)
             pictures.append(np.clip(np.rint(faded * 255), 0, 255).astype(np.uint8))
-        if not self.clean:
-            pictures = _degrade(pictures, rng)
-        return _flip(pictures, flow, t, rng)
+        return _flip(_damaged(pictures, damage, rng), flow, t, rng)
 
 
 def draw_scene(
@@ -353,29 +360,29 @@ def _premultiplied(colour: Picture, alpha: NDArray[np.uint8]) -> NDArray[np.uint
     return np.concatenate(((colour * wide + 127) // 255, wide), axis=-1).astype(np.uint8)
 
 
-def _degrade(pictures: list[Picture], rng: np.random.Generator) -> list[Picture]:
-    """Camera noise and compression. Noise is of no frame but its own: the target stays clean.
+def _damaged(pictures: list[Picture], damage: str, rng: np.random.Generator) -> list[Picture]:
+    """The last three pictures after one of ``DAMAGES``.
 
-    A real codec copies what does not move from frame to frame, noise included, so there the
-    target is mostly the decoded picture: it is what a real clip's dropped frame looks like.
+    Noise is of no frame but its own, so there the target stays clean. A real codec copies what
+    does not move from frame to frame, noise included, so there the target is mostly the decoded
+    picture: that is what a real clip's dropped frame looks like.
     """
-    kind = rng.random()
-    clean = pictures[1]
-    if kind < 0.30:
+    clean = pictures[-2]
+    if damage == "none":
         return pictures
-    noisy = list(pictures)
-    if kind < 0.62 or rng.random() < 0.25:
+    if damage != "codec" or rng.random() < 0.25:
         sigma = math.exp(rng.uniform(math.log(0.4), math.log(8.0)))
-        noisy = [degrade.add_noise(picture, sigma, rng) for picture in noisy]
-    if kind < 0.55:
-        return [noisy[0], clean, noisy[2]]
-    if kind < 0.62:
+        pictures = [degrade.add_noise(picture, sigma, rng) for picture in pictures]
+    if damage == "codec":
+        codec = str(rng.choice(list(degrade.CODECS)))
+        ((low, high),) = degrade.CODECS[codec].values()
+        pictures = degrade.through_codec(pictures, codec, int(rng.integers(low, high + 1)))
+        return [pictures[-3], pictures[-2] if rng.random() < 0.8 else clean, pictures[-1]]
+    img0, _, img1 = pictures
+    if damage == "jpeg":
         quality = int(rng.integers(40, 96))
-        return [degrade.jpeg(noisy[0], quality), clean, degrade.jpeg(noisy[2], quality)]
-    codec = str(rng.choice(list(degrade.CODECS)))
-    ((low, high),) = degrade.CODECS[codec].values()
-    decoded = degrade.through_codec(noisy, codec, int(rng.integers(low, high + 1)))
-    return [decoded[0], decoded[1] if rng.random() < 0.75 else clean, decoded[2]]
+        img0, img1 = degrade.jpeg(img0, quality), degrade.jpeg(img1, quality)
+    return [img0, clean, img1]
 
 
 def _flip(pictures: list[Picture], flow: Field, t: float, rng: np.random.Generator) -> Sample:

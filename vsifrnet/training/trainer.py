@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from vsifrnet.files import replacing
 from vsifrnet.network import IFRNet
 from vsifrnet.training.checkpoint import export_weights, load_checkpoint, save_checkpoint
 from vsifrnet.training.errors import NotFiniteError, TrainingError
@@ -61,6 +61,8 @@ class Settings:
     save_every: int = 500
     validate_every: int = 1000
     """Steps between validations; 0 never validates."""
+    quiet: bool = False
+    """Shows no progress."""
 
 
 class _Objective(nn.Module):
@@ -193,7 +195,7 @@ class Trainer:
             total=settings.steps,
             initial=self.step,
             unit="step",
-            disable=self.rank != 0,
+            disable=settings.quiet or self.rank != 0,
             dynamic_ncols=True,
         )
         steps = range(self.step, settings.steps)
@@ -254,8 +256,8 @@ class Trainer:
             optimizer.step()
         # Early on the average follows closely, or it would drag the first weights along.
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self._state().items():
-            self.average[name].lerp_(value, 1 - decay)
+        averages, values = list(self.average.values()), list(self._state().values())
+        torch._foreach_lerp_(averages, values, 1 - decay)
         return terms
 
     def _check_finite(self, terms: dict[str, float]) -> None:
@@ -314,6 +316,5 @@ def _drop_after(path: Path, step: int) -> None:
         return
     header, *rows = path.read_text().splitlines(keepends=True) or [""]
     kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join([header, *kept]))
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text("".join([header, *kept]))

@@ -41,9 +41,10 @@ def validate(
     for name, data in sets.items():
         values = []
         for first in range(0, samples, batch):
-            chunk = collate([data.sample(i) for i in range(first, min(samples, first + batch))])
-            made = network(chunk.img0.to(device), chunk.img1.to(device), chunk.t.to(device))
-            values.append(psnr(made.cpu(), chunk.imgt).clamp_max(60.0))
+            numbers = range(first, min(samples, first + batch))
+            chunk = collate([data.sample(i) for i in numbers]).to(device)
+            made = network(chunk.img0, chunk.img1, chunk.t)
+            values.append(psnr(made, chunk.imgt).clamp_max(60.0).cpu())
         result[name] = float(torch.cat(values).mean())
     result["mean"] = sum(result.values()) / len(result)
     return result

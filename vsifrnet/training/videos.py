@@ -37,6 +37,8 @@ class Choice:
     """Frames from one triplet to the next."""
     least: float = 0.6
     """Outer pictures that differ less are static: nothing to learn."""
+    balance: float = 0.25
+    """Where one step differs by less than this share of the other, a drawing is held."""
     most: float = 30.0
     """Neighbours that differ more are of two scenes."""
     height: int = 256
@@ -69,7 +71,9 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
                 smalls = [entry[1].astype(np.float32) for entry in chosen]
                 steps = [float(np.abs(a - b).mean()) for a, b in pairwise(smalls)]
                 across = float(np.abs(smalls[0] - smalls[2]).mean())
-                if max(steps) <= choice.most and across >= choice.least:
+                # A held frame in the middle is no in-between: it would teach to stand still.
+                held = min(steps) < choice.balance * max(steps)
+                if max(steps) <= choice.most and across >= choice.least and not held:
                     next_first = first + choice.every
                     yield first, [entry[0] for entry in chosen]
     except av.FFmpegError as error:
@@ -110,7 +114,7 @@ def extract(
     return len(names)
 
 
-def extract_once(paths: list[Path], root: Path, choice: Choice) -> None:
+def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool = False) -> None:
     """Do what :func:`extract` does unless ``root`` has the same videos' triplets already.
 
     Under torchrun the first process does it and the others wait.
@@ -124,7 +128,7 @@ def extract_once(paths: list[Path], root: Path, choice: Choice) -> None:
         if note.is_file() and note.read_text() == wanted:
             return
         note.unlink(missing_ok=True)
-        extract(paths, root, choice)
+        extract(paths, root, choice, quiet=quiet)
         note.write_text(wanted)
     while not (note.is_file() and note.read_text() == wanted):
         time.sleep(1.0)
