@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from fractions import Fraction
 from typing import NamedTuple
@@ -91,12 +91,12 @@ class Lane:
             self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
-    def make(self, first: Source, following: Source, t: Fraction) -> Tensor:
-        """See :meth:`Lanes.make`."""
-        return self._executor.submit(self._make, first, following, t).result()
+    def submit(self, first: Source, following: Source, t: Fraction) -> Future[Tensor]:
+        """Make the picture of :meth:`Lanes.make` after those asked for before."""
+        return self._executor.submit(self._make, first, following, t)
 
     def forget(self) -> None:
-        """Free what the lane holds."""
+        """Free what the lane holds, once it has made what it was asked for."""
         self._executor.submit(self._interpolator.forget).result()
 
     def _make(self, first: Source, following: Source, t: Fraction) -> Tensor:
@@ -141,12 +141,13 @@ class Lanes:
             torch.OutOfMemoryError: the device's memory is too small for a single lane.
         """
         while True:
-            with self._lock:
-                lanes = tuple(self._lanes)
+            with self._lock:  # so that no lane is asked that has been dropped
+                count = len(self._lanes)
+                future = self._lanes[index % count].submit(first, following, t)
             try:
-                return lanes[index % len(lanes)].make(first, following, t)
+                return future.result()
             except torch.OutOfMemoryError:
-                if not self._retreat(len(lanes)):
+                if not self._retreat(count):
                     raise
 
     def _retreat(self, count: int) -> bool:
@@ -158,8 +159,9 @@ class Lanes:
                 return True  # another thread was quicker
             dropped = self._lanes.pop()
             log.warning("ifrnet: the device's memory is full: num_streams=%d from now", count - 1)
-        dropped.forget()
-        self._uploads.forget()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return True
+            # Nobody is asked anything new before its memory is free, or the last lane would fail.
+            dropped.forget()
+            self._uploads.forget()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            return True
