@@ -96,7 +96,7 @@ def test_order_and_threads_change_nothing() -> None:
     linear = [planes(plain.get_frame(n)) for n in range(plain.num_frames)]
     before = core.num_threads
     try:
-        for threads in (1, 2, 16):
+        for threads in (1, 2, 32):
             core.num_threads = threads
             out = ifrnet(clip, multi=Fraction(5, 2), num_streams=2)
             order = list(range(out.num_frames)) * 2
