@@ -132,8 +132,8 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:31850e68d42287b8c9f824906bd44d91ba138ba34d4648ca01a5e1965414bf66",
-                        size=11224832,
+                        digest="sha256:606584c203f3259fdf8ef353e76de452e33cfbfeb02a1c393f4e8ffdc59b4d6a",
+                        size=11224784,
                     ),
                 ),
             ),
