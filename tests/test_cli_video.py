@@ -311,6 +311,8 @@ def test_stopped_by_ctrl_c_leaves_nothing(constant, tmp_path):
         [sys.executable, "-m", "vsifrnet", "video", constant, out, "--multi", "500"],
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parent.parent,
+        # Where the tests run in the background, Ctrl-C is ignored, and so it would be here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     seen = b""
     while not re.search(rb"\b[1-9]\d*/6000", seen) and process.poll() is None:

@@ -271,11 +271,13 @@ def test_order_and_streams_change_nothing() -> None:
 
 
 def test_reloading_keeps_no_threads() -> None:
+    before = set(threading.enumerate())
     clip = moving(2)
     for _ in range(5):
         ifrnet(clip, sc=False, num_streams=2).get_frame(1).close()
     gc.collect()
-    lanes = [thread for thread in threading.enumerate() if thread.name.startswith("ifrnet-")]
+    new = set(threading.enumerate()) - before
+    lanes = [thread for thread in new if thread.name.startswith("ifrnet-")]
     for thread in lanes:
         thread.join(10)
     assert not any(thread.is_alive() for thread in lanes)
