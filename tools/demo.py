@@ -40,7 +40,8 @@ def main() -> int:
     partial.replace(OUT)
     seconds = time.monotonic() - begin
     print(f"{SOURCE.relative_to(ROOT)}, its frame rate doubled by {SCRIPT.relative_to(ROOT)}:")
-    print(f"{frames} frames at {float(rate):g} fps, made in {seconds:.0f} s. Play {OUT.relative_to(ROOT)}")
+    print(f"{frames} frames at {float(rate):g} fps, made in {seconds:.0f} s")
+    print(f"play {OUT.relative_to(ROOT)}")
     return 0
 
 
