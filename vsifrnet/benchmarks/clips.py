@@ -22,7 +22,7 @@ from vsifrnet.benchmarks import metrics
 from vsifrnet.benchmarks.accuracy import strip
 from vsifrnet.media.source import open_source
 
-__all__ = ["Clip", "Frame", "Score", "methods", "open_clip", "table"]
+__all__ = ["Clip", "Frame", "Score", "methods", "mvtools", "open_clip", "svpflow", "table"]
 
 Method = Callable[[vs.VideoNode], vs.VideoNode]
 """A clip to one of twice the rate, whose even frames are those of the clip."""
@@ -121,9 +121,9 @@ def methods() -> dict[str, Method]:
     """What the filter is compared with: blending, and the plugins that are installed."""
     found: dict[str, Method] = {"blend": _blend}
     if hasattr(vs.core, "mv"):
-        found["mvtools"] = _mvtools
+        found["mvtools"] = mvtools
     if hasattr(vs.core, "svp1") and hasattr(vs.core, "svp2"):
-        found["svpflow"] = _svpflow
+        found["svpflow"] = svpflow
     return found
 
 
@@ -167,16 +167,16 @@ def _blend(clip: vs.VideoNode) -> vs.VideoNode:
     return vs.core.std.Interleave([clip, clip.std.Merge(following)])
 
 
-def _mvtools(clip: vs.VideoNode) -> vs.VideoNode:
-    """Its documentation's script for doubling the rate."""
+def mvtools(clip: vs.VideoNode) -> vs.VideoNode:
+    """Twice the rate by the script of mvtools' documentation."""
     mv = vs.core.mv
     planes = mv.Super(clip)
     backward, forward = (mv.Analyse(planes, isb=isb, blksize=16, overlap=8) for isb in (1, 0))
     return mv.FlowFPS(clip, planes, backward, forward, num=2 * clip.fps_num, den=clip.fps_den)
 
 
-def _svpflow(clip: vs.VideoNode) -> vs.VideoNode:
-    """Its usual script, on the CPU."""
+def svpflow(clip: vs.VideoNode) -> vs.VideoNode:
+    """Twice the rate by SVP's usual script, on the CPU."""
     planes = vs.core.svp1.Super(clip, "{gpu:0}")
     vectors = vs.core.svp1.Analyse(planes["clip"], planes["data"], clip, "{}")
     return vs.core.svp2.SmoothFps(

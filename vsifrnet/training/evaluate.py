@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from vsifrnet.backend import PRECISIONS
+from vsifrnet.benchmarks.clips import mvtools, svpflow
 from vsifrnet.benchmarks.metrics import ssim
 from vsifrnet.network import IFRNet
 from vsifrnet.training.assets import Assets
@@ -157,29 +158,7 @@ def _blend(clip: vs.VideoNode) -> vs.VideoNode:
     return vs.core.std.Interleave([clip, middle])
 
 
-def _mvtools(clip: vs.VideoNode) -> vs.VideoNode:
-    """Double the rate by mvtools' usual script."""
-    mv = vs.core.mv
-    planes = mv.Super(clip)
-    vectors = [mv.Analyse(planes, isb=isb, blksize=16, overlap=8) for isb in (True, False)]
-    return mv.FlowFPS(clip, planes, *vectors, num=2 * clip.fps_num, den=clip.fps_den)
-
-
-def _svp(clip: vs.VideoNode) -> vs.VideoNode:
-    """Double the rate by SVP's usual script."""
-    planes = vs.core.svp1.Super(clip, "{gpu:0}")
-    vectors = vs.core.svp1.Analyse(planes["clip"], planes["data"], clip, "{}")
-    return vs.core.svp2.SmoothFps(
-        clip,
-        planes["clip"],
-        planes["data"],
-        vectors["clip"],
-        vectors["data"],
-        "{rate:{num:2,den:1},algo:23}",
-    )
-
-
-METHODS = {"blend": _blend, "mvtools": _mvtools, "svp": _svp}
+METHODS = {"blend": _blend, "mvtools": mvtools, "svp": svpflow}
 """Classical interpolators: a clip to one of twice the rate."""
 
 
