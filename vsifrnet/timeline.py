@@ -123,8 +123,7 @@ class TimedTimeline:
     @cached_property
     def reach(self) -> int:
         """As :attr:`Timeline.reach`; source frames beyond it were on screen for a moment only."""
-        _, lefts = self.lefts()
-        longest = max((b - a for a, b in pairwise(lefts)), default=1)
+        longest = max((b - a for a, b in pairwise(self._lefts)), default=1)
         return 1 + min(max(longest, 1), MOST_PASSED)
 
     @property
@@ -158,6 +157,10 @@ class TimedTimeline:
 
     def lefts(self) -> tuple[int, Sequence[int]]:
         """As :meth:`Timeline.lefts`; here nothing repeats."""
+        return self.frames, self._lefts
+
+    @cached_property
+    def _lefts(self) -> Sequence[int]:
         # Over one denominator, since a film has a million times.
         common = lcm(*(time.denominator for time in self.times), self.rate.numerator)
         times = [int(time * common) for time in self.times]
@@ -168,4 +171,4 @@ class TimedTimeline:
             while times[left + 1] <= time:
                 left += 1
             offsets.append(left)
-        return self.frames, offsets
+        return offsets
