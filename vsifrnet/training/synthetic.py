@@ -28,11 +28,11 @@ __all__ = ["DAMAGES", "PACES", "LayeredMotion", "Scene", "draw_scene"]
 PACES: dict[str, tuple[float, float, float]] = {
     # Name: share of the scenes, least and largest displacement between the two pictures; pixels
     # where above 1, a fraction of the picture's side for "fast".
-    "still": (0.12, 0.0, 0.0),
-    "subpixel": (0.18, 0.03, 1.0),
-    "slow": (0.24, 0.5, 6.0),
-    "medium": (0.28, 3.0, 20.0),
-    "fast": (0.18, 0.10, 0.27),
+    "still": (0.10, 0.0, 0.0),
+    "subpixel": (0.17, 0.03, 1.0),
+    "slow": (0.22, 0.5, 6.0),
+    "medium": (0.27, 3.0, 20.0),
+    "fast": (0.24, 0.10, 0.27),
 }
 
 
@@ -58,7 +58,7 @@ class LayeredMotion:
         assets: the pictures to draw with.
         size: side of the square samples, even.
         seed: of everything drawn by chance.
-        t: the only time of the samples; None draws one, half of the time 1/2.
+        t: the only time of the samples; None draws one, a third of the time 1/2.
         clean: leave out noise and compression.
         pace: the only pace of the samples, one of ``PACES``.
     """
@@ -84,7 +84,7 @@ class LayeredMotion:
         """Sample ``index``."""
         rng = generator(self.seed, index)
         # Drawn first, and always, so that the scene of an index is the same at any t.
-        halfway, time = rng.random() < 0.5, rng.uniform(0.08, 0.92)
+        halfway, time = rng.random() < 1 / 3, rng.uniform(0.08, 0.92)
         t = self.t if self.t is not None else (0.5 if halfway else float(time))
         scene = draw_scene(self.assets, self.size, rng, pace=self.pace)
         damage = "none" if self.clean else str(rng.choice(list(DAMAGES), p=list(DAMAGES.values())))
