@@ -8,12 +8,14 @@ import random
 import threading
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import moving, psnr, same, scene
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vsifrnet import backend, ifrnet, ops, weights
@@ -21,7 +23,7 @@ from vsifrnet.benchmarks import contenders, cost
 from vsifrnet.benchmarks.official import Official
 from vsifrnet.interpolator import Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source, Uploads
-from vsifrnet.network import CONFIGS, IFRNet
+from vsifrnet.network import CONFIGS, IFRNet, pair_mean
 from vsifrnet.runner import Eager, Graphed
 
 HALF = Fraction(1, 2)
@@ -257,17 +259,99 @@ def test_full_memory_means_fewer_lanes(
         assert torch.equal(result, Interpolator(network)(picture(n), picture(n + 1), HALF))
 
 
-def test_order_and_streams_change_nothing() -> None:
-    """Seeks in any order, several times, by one and by three streams: bit for bit the same."""
+@pytest.mark.parametrize("num_streams", [1, 2, 3])
+def test_order_changes_nothing(num_streams: int) -> None:
+    """Seeks in any order, several times: bit for bit the same."""
     clip = moving(5)
-    linear = list(ifrnet(clip, multi=3, sc=False).frames())
+    linear = list(ifrnet(clip, multi=3, sc=False, num_streams=num_streams).frames())
     order = list(range(len(linear))) * 2
     random.Random(0).shuffle(order)
-    for num_streams in (1, 3):
-        out = ifrnet(clip, multi=3, sc=False, num_streams=num_streams)
-        for n in order:
-            with out.get_frame(n) as frame:
-                assert same(frame, linear[n]), n
+    out = ifrnet(clip, multi=3, sc=False, num_streams=num_streams)
+    for n in order:
+        with out.get_frame(n) as frame:
+            assert same(frame, linear[n]), n
+
+
+def test_streams_change_rounding_at_most() -> None:
+    """With other numbers of threads oneDNN may add in another order."""
+    clip = moving(5)
+    one, three = (ifrnet(clip, multi=3, sc=False, num_streams=n) for n in (1, 3))
+    for a, b in zip(one.frames(), three.frames(), strict=True):
+        for p in range(3):
+            assert abs(np.asarray(a[p]).astype(int) - np.asarray(b[p])).max() <= 1
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_lanes_share_out_the_cores(network: IFRNet, cores: int) -> None:
+    """Each lane has its share of PyTorch's threads, and nobody else has fewer for it."""
+    everywhere = torch.get_num_threads()
+    seen: dict[str, int] = {}
+
+    class Spy:
+        def __call__(self, img0: Tensor, *_: object, **__: object) -> Tensor:
+            seen[threading.current_thread().name] = torch.get_num_threads()
+            return img0
+
+        def forget(self) -> None:
+            pass
+
+    def other() -> None:
+        seen["other"] = torch.get_num_threads()
+
+    torch.set_num_threads(2 * cores)
+    try:
+        lanes = Lanes([Spy(), Spy()], torch.device("cpu"))  # type: ignore[list-item]
+        for index in range(2):
+            lanes.make(index, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
+        assert torch.get_num_threads() == 2 * cores
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    finally:
+        torch.set_num_threads(everywhere)
+    assert seen == {"ifrnet-0_0": cores, "ifrnet-1_0": cores, "other": 2 * cores}
+
+
+def test_made_frames_take_turns_on_the_cpu() -> None:
+    lanes = Lanes([], torch.device("cpu"))
+    for multi in (2, 3, 8):
+        made = [n for n in range(10 * multi) if n % multi]
+        chosen = [lanes.choose(n, n // multi) for n in made]
+        assert chosen == list(range(chosen[0], chosen[0] + len(made)))
+
+
+def test_weights_that_ignore_t_take_one_lane_beyond_the_middle(
+    network: IFRNet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its halves depend on each other; two lanes would each make all of them."""
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    state["decoder4.convblock.0.0.weight"][:, -1] = 0
+    path = tmp_path / "blind.safetensors"
+    save_file(state, path)
+    default = backend.resolve("cpu").num_streams
+    for arguments, expected in (
+        ({"multi": 2}, default),
+        ({"multi": 4}, 1),
+        ({"multi": 4, "num_streams": 2}, 2),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            ifrnet(moving(2), model=path, device="cpu", **arguments)
+        assert f"num_streams={expected}" in caplog.text
+
+
+def test_mean_does_not_depend_on_threads() -> None:
+    images = torch.rand(2, 1, 3, 700, 900, generator=torch.Generator().manual_seed(0))
+    before = torch.get_num_threads()
+    try:
+        means = []
+        for count in (1, 2, 3, 8):
+            torch.set_num_threads(count)
+            means.append(float(pair_mean(*images)))
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(means)) == 1
+    assert means[0] == pytest.approx(float(images.double().mean()), rel=1e-6)
 
 
 def test_reloading_keeps_no_threads() -> None:

@@ -112,7 +112,7 @@ ARGUMENTS: dict[str, Argument] = {
     ),
     "num_streams": Argument(
         "int",
-        "1 or more pairs in flight; None: 2 on CUDA, 1 on the CPU",
+        "1 or more pairs in flight, which on the CPU share out the cores; None: 2",
     ),
     "auto_download": Argument(
         "bool",

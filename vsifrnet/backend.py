@@ -41,8 +41,7 @@ def resolve(
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU that multiplies
             it in hardware, else fp32.
-        num_streams: 1 to 32; None is 2 on CUDA and 1 on the CPU, where one pair already
-            takes every core.
+        num_streams: 1 to 32; None is 2, or 1 on a CPU of a single core.
 
     Raises:
         ValueError: a value that is not accepted, or a device that is not there.
@@ -58,7 +57,7 @@ def resolve(
     if chosen.type == "cpu" and dtype != torch.float32 and dtype != _fastest(chosen):
         log.warning("ifrnet: precision=%r is emulated on this CPU and slow", precision)
     if num_streams is None:
-        num_streams = 2 if chosen.type == "cuda" else 1
+        num_streams = min(2, torch.get_num_threads()) if chosen.type == "cpu" else 2
     elif type(num_streams) is not int or not 1 <= num_streams <= MOST_STREAMS:
         raise ValueError(
             f"num_streams={num_streams!r}: accepted is an int from 1 to {MOST_STREAMS}"

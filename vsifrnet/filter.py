@@ -20,6 +20,7 @@ for caches of values that would come out the same.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ def ifrnet(
             None is 709 above 576 lines and 170m up to there.
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.backend.resolve`.
-        num_streams: pairs of frames in flight; None is 2 on CUDA, 1 on the CPU.
+        num_streams: pairs of frames in flight, which on the CPU share out the cores; None is 2.
         auto_download: fetch a named model that is not here yet.
 
     Raises:
@@ -121,6 +122,9 @@ def ifrnet(
         loaded = weights.load(model, auto_download=auto_download)
         if loaded.t_blind:
             arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
+            if num_streams is None and engine.device.type == "cpu" and timeline.grid not in (1, 2):
+                # Each half needs the one before it: a second lane would make the same again.
+                engine = replace(engine, num_streams=1)
     except ValueError as error:
         raise vs.Error(f"ifrnet: {error}") from error
 
@@ -178,7 +182,7 @@ def _wire(
     blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
 
     picked = sources[0].std.FrameEval(
-        _Pick(timeline, sources[0], sources[1], makers, blender, matrix, sc_mode),
+        _Pick(timeline, sources[0], sources[1], lanes, makers, blender, matrix, sc_mode),
         prop_src=[moments, sources[0]],
         clip_src=[sources[0], sources[1]],
     )
@@ -218,6 +222,7 @@ class _Pick:
         timeline: Timeline | TimedTimeline,
         left: vs.VideoNode,
         right: vs.VideoNode,
+        lanes: Lanes,
         makers: list[vs.VideoNode],
         blender: vs.VideoNode,
         matrix: int,
@@ -226,6 +231,7 @@ class _Pick:
         self._timeline = timeline
         self._left = left
         self._right = right
+        self._lanes = lanes
         self._makers = makers
         self._blender = blender
         self._matrix = matrix
@@ -241,8 +247,8 @@ class _Pick:
         if gap.kind is Kind.STILL or gap.time(position.time) == 0:
             return self._left
         if gap.kind is Kind.MAKE:
-            # All times of a pair go to one maker, which then encodes the pair once.
-            return self._finish(n, self._makers[gap.first % len(self._makers)], left)
+            lane = self._lanes.choose(n, gap.first) % len(self._makers)
+            return self._finish(n, self._makers[lane], left)
         if self._sc_mode == "blend":
             return self._finish(n, self._blender, left)
         return self._right if _is_right(gap, position, self._sc_mode) else self._left

