@@ -324,7 +324,7 @@ def test_weights_that_ignore_t_take_one_lane_beyond_the_middle(
     network: IFRNet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its halves depend on each other; two lanes would each make all of them."""
-    state = {key: value.clone() for key, value in network.state_dict().items()}
+    state = {key: value.clone().contiguous() for key, value in network.state_dict().items()}
     state["decoder4.convblock.0.0.weight"][:, -1] = 0
     path = tmp_path / "blind.safetensors"
     save_file(state, path)
