@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from vsifrnet.benchmarks import contenders, cost
 from vsifrnet.benchmarks.official import Official
 from vsifrnet.interpolator import Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source, Uploads
-from vsifrnet.network import CONFIGS, IFRNet, pair_mean
+from vsifrnet.network import CONFIGS, IFRNet, aligned, pair_mean
 from vsifrnet.runner import Eager, Graphed
 
 HALF = Fraction(1, 2)
@@ -104,6 +105,22 @@ def test_network_in_both_modes(name: str, layout: torch.memory_format) -> None:
     images = picture(0)[None], picture(2)[None]
     plain, fast = both_ways(lambda: model(*images, torch.tensor([0.3])))
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_aligned_network_is_equal(name: str) -> None:
+    torch.manual_seed(0)
+    model = IFRNet(CONFIGS[name]).eval()
+    wide = aligned(model, 8)
+    convolutions = [m for m in wide.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    hidden = [m for m in convolutions if m.kernel_size == (3, 3) and m.stride == (1, 1)]
+    encoder = {m for m in wide.encoder.modules() if isinstance(m, nn.Conv2d)}
+    assert all(m.in_channels % 8 == m.out_channels % 8 == 0 for m in hidden if m not in encoder)
+    images = picture(0)[None], picture(2)[None]
+    for result in both_ways(lambda: wide(*images, torch.tensor([0.3]))):
+        with torch.no_grad():
+            expected = model(*images, torch.tensor([0.3]))
+        torch.testing.assert_close(result, expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0])
@@ -204,10 +221,10 @@ def test_uploads_are_bounded_and_shared() -> None:
     uploads = Uploads(torch.device("cpu"), 3)
 
     def source(number: int) -> Source:
-        return Source(number, lambda: (reads.append(number), torch.full((3, 2, 2), number))[1])
+        return Source(number, lambda: (reads.append(number), torch.full((3, 2, 2), number / 4))[1])
 
     for number in (0, 1, 1, 2, 1, 3, 0, 1):
-        assert torch.equal(uploads.get(source(number)), torch.full((3, 2, 2), number))
+        assert torch.equal(uploads.get(source(number)), torch.full((3, 2, 2), number / 4))
     assert reads == [0, 1, 2, 3, 0]
 
 
@@ -301,8 +318,8 @@ def test_lanes_share_out_the_cores(network: IFRNet, cores: int) -> None:
     torch.set_num_threads(2 * cores)
     try:
         lanes = Lanes([Spy(), Spy()], torch.device("cpu"))  # type: ignore[list-item]
-        for index in range(2):
-            lanes.make(index, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
+        for queue in range(lanes.queues):
+            lanes.make(queue, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
         assert torch.get_num_threads() == 2 * cores
         thread = threading.Thread(target=other)
         thread.start()
@@ -312,12 +329,24 @@ def test_lanes_share_out_the_cores(network: IFRNet, cores: int) -> None:
     assert seen == {"ifrnet-0_0": cores, "ifrnet-1_0": cores, "other": 2 * cores}
 
 
-def test_made_frames_take_turns_on_the_cpu() -> None:
-    lanes = Lanes([], torch.device("cpu"))
-    for multi in (2, 3, 8):
-        made = [n for n in range(10 * multi) if n % multi]
-        chosen = [lanes.choose(n, n // multi) for n in made]
-        assert chosen == list(range(chosen[0], chosen[0] + len(made)))
+@pytest.mark.parametrize("multi", [2, 3, 4, 8])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_made_frames_take_turns(network: IFRNet, multi: int, count: int) -> None:
+    interpolators = [Interpolator(network) for _ in range(count)]
+    made = [n for n in range(12 * multi) if n % multi]
+    cpu = Lanes(interpolators, torch.device("cpu"))
+    queues = [cpu.choose(n, n // multi) for n in made]
+    assert all((b - a) % cpu.queues == 1 for a, b in pairwise(queues))
+    # As on CUDA: one lane for all times of a pair, both of its queues used in turn.
+    gpu = Lanes(interpolators, torch.device("cpu"))
+    gpu._uploads.device = torch.device("cuda")
+    queues = [gpu.choose(n, n // multi) for n in made]
+    assert all(queue % count == n // multi % count for n, queue in zip(made, queues, strict=True))
+    for lane in range(count):
+        own = [queue for queue in queues if queue % count == lane]
+        turns = [a != b for a, b in pairwise(own)]
+        assert set(own) == {lane, lane + count}
+        assert sum(turns) >= len(turns) * 0.5
 
 
 def test_weights_that_ignore_t_take_one_lane_beyond_the_middle(

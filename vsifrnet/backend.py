@@ -107,7 +107,8 @@ def _fastest(device: torch.device) -> torch.dtype:
 def explain(error: Exception) -> str:
     """What to tell the user about an error that the network ended in."""
     text = str(error)
+    full = "out of memory" in text or "allocate memory" in text
     # PyTorch has a type for a full GPU, but not for full main memory.
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in text:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or full:
         return f"out of memory; a smaller scale or num_streams needs less ({text})"
     return text

@@ -4,14 +4,15 @@ The graph, from source to output; Python runs once a frame in the nodes marked *
 
     source time                                retimed by SelectEvery (copies nothing)
     clip -> detectors -> facts* -> plan*       -> moments
-    clip -> RGBS (zimg) -> first*, next*       -> pair -> made* (the network, one for each lane)
+    clip -> RGB (zimg) -> first*, next*        -> pair -> made* (the network, two for each lane)
     clip                                       -> left, right
                                                pick*: left, right, or made -> zimg -> left's props
                                                timed*: durations and times
 
-VapourSynth runs a ModifyFrame's callback for one frame at a time, so the number of ``made`` nodes
-is the number of pairs in flight. No callback asks for frames itself; each gets what its node
-requested, and what is not shown is not requested: ``pick`` is a FrameEval.
+VapourSynth runs a ModifyFrame's callback for one frame at a time, so that pictures are made side by
+side by several ``made`` nodes: two for each lane, see :class:`~vsifrnet.lanes.Lanes`. No callback
+asks for frames itself; each gets what its node requested, and what is not shown is not requested:
+``pick`` is a FrameEval.
 
 Frame n is a pure function of n and the source: nothing here remembers earlier frames, except
 for caches of values that would come out the same.
@@ -143,11 +144,13 @@ def ifrnet(
         dup_threshold=dup_threshold,
         dup_max=dup_max,
     )
-    return _wire(clip, timeline, gaps, lanes, matrix, sc_mode, dup_max)
+    rgb = frames.to_rgb(clip, matrix, frames.rgb_format(clip.format, engine.dtype))
+    return _wire(clip, rgb, timeline, gaps, lanes, matrix, sc_mode, dup_max)
 
 
 def _wire(
     clip: vs.VideoNode,
+    rgb: vs.VideoNode,
     timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
     lanes: Lanes,
@@ -165,7 +168,6 @@ def _wire(
     sources = {k: retime(shift(clip, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
-    rgb = frames.to_rgb(clip, matrix)
     kept = RGB_CACHE + 2 * len(lanes) + dup_max
     rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     first, following = rgb, shift(rgb, 1)
@@ -177,7 +179,7 @@ def _wire(
     pair = [retime(first), retime(following), moments]
     makers = [
         _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, lanes, index)))
-        for index in range(len(lanes))
+        for index in range(lanes.queues)
     ]
     blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
 
@@ -247,8 +249,8 @@ class _Pick:
         if gap.kind is Kind.STILL or gap.time(position.time) == 0:
             return self._left
         if gap.kind is Kind.MAKE:
-            lane = self._lanes.choose(n, gap.first) % len(self._makers)
-            return self._finish(n, self._makers[lane], left)
+            queue = self._lanes.choose(n, gap.first)
+            return self._finish(n, self._makers[queue], left)
         if self._sc_mode == "blend":
             return self._finish(n, self._blender, left)
         return self._right if _is_right(gap, position, self._sc_mode) else self._left
@@ -279,17 +281,17 @@ class _Pick:
 class _Make:
     """ModifyFrame: the frame between two, by the network."""
 
-    def __init__(self, timeline: Timeline | TimedTimeline, lanes: Lanes, index: int) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline, lanes: Lanes, queue: int) -> None:
         self._timeline = timeline
         self._lanes = lanes
-        self._index = index
+        self._queue = queue
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         first, following, moment = f
         gap = Gap.read(moment.props)
         try:
             picture = self._lanes.make(
-                self._index,
+                self._queue,
                 self._source(gap.first, first),
                 self._source(gap.next, following),
                 gap.time(self._timeline.position(n).time),
@@ -311,7 +313,7 @@ class _Blend:
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         first, following, _ = f
         phase = float(self._timeline.position(n).phase)
-        mixed = torch.lerp(frames.read(first), frames.read(following), phase)
+        mixed = torch.lerp(frames.read(first).float(), frames.read(following).float(), phase)
         return frames.write(mixed, like=first)
 
 

@@ -1,7 +1,7 @@
 """VapourSynth frames to tensors and back, and the conversions around the network in the graph.
 
-The network works on planar RGB float32 in [0, 1]. Colour goes through ``core.resize`` (zimg) in
-the graph, for frames that are made only; here the planes of such RGBS frames become tensors.
+The network works on planar RGB in [0, 1]. Colour goes through ``core.resize`` (zimg) in the graph,
+for frames that are made only; here the planes of such RGBS or RGBH frames become tensors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-__all__ = ["MATRICES", "Colour", "from_rgb", "read", "to_rgb", "write"]
+__all__ = ["MATRICES", "Colour", "from_rgb", "read", "rgb_format", "to_rgb", "write"]
 
 
 MATRICES = {
@@ -27,26 +27,35 @@ MATRICES = {
 }
 """Matrices of YUV by their names in ``core.resize``."""
 
+DTYPES = {int(vs.RGBS): torch.float32, int(vs.RGBH): torch.float16}
+"""Formats that :func:`read` and :func:`write` know."""
+
+
+def rgb_format(format: vs.VideoFormat, dtype: torch.dtype) -> int:
+    """The RGB in which frames of ``format`` go to a network of ``dtype``, and come back.
+
+    Half precision is four times finer than 10 bits, and half the bytes to convert and to copy.
+    """
+    return int(vs.RGBH if dtype == torch.float16 and format.bits_per_sample <= 10 else vs.RGBS)
+
 
 def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """An RGBS frame as a tensor (3, H, W), float32, values clamped to [0, 1], NaN as 0.
+    """An RGBS or RGBH frame as a tensor (3, H, W), of the frame's own values and precision.
 
     ``pinned`` memory is what CUDA copies from without making anybody wait.
     """
     shape = 3, frame.height, frame.width
-    planes = torch.empty(shape, dtype=torch.float32, pin_memory=pinned)
+    planes = torch.empty(shape, dtype=DTYPES[frame.format.id], pin_memory=pinned)
     array = planes.numpy()
     for p in range(3):
-        # fmax takes the number of a number and a NaN.
-        np.fmax(np.asarray(frame[p]), 0.0, out=array[p])
-        np.minimum(array[p], 1.0, out=array[p])
+        np.copyto(array[p], np.asarray(frame[p]))
     return planes
 
 
 def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
     """A picture (3, H, W) as a frame of the format and size of ``like``, without props."""
     frame = vs.core.create_video_frame(like.format, like.width, like.height)
-    array = picture.to("cpu", torch.float32).numpy()
+    array = picture.to("cpu", DTYPES[like.format.id]).numpy()
     for p in range(3):
         np.copyto(np.asarray(frame[p]), array[p])
     return frame
@@ -87,8 +96,8 @@ class Colour(NamedTuple):
                 raise ValueError(f"{name}={value}: accepted are {', '.join(map(str, accepted))}")
 
 
-def to_rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
-    """RGBS; ``matrix`` stands in where a frame has no ``_Matrix``.
+def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNode:
+    """RGB of ``format``; ``matrix`` stands in where a frame has no ``_Matrix``.
 
     Fields are not told apart: the way back could not, and what is marked as interlaced in a script
     that interpolates is most often not.
@@ -96,10 +105,10 @@ def to_rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
     # Neither transfer nor primaries have a say in the conversion, but zimg refuses unknown ones.
     clip = clip.std.RemoveFrameProps(["_FieldBased", "_Transfer", "_Primaries"])
     if clip.format.color_family == vs.YUV:
-        return clip.resize.Bicubic(format=vs.RGBS, matrix_in=matrix)
+        return clip.resize.Bicubic(format=format, matrix_in=matrix)
     # Neither grey nor RGB has a YUV matrix, whatever the frame says; resize would refuse it.
     plain = clip.std.RemoveFrameProps("_Matrix")
-    return plain if clip.format.id == vs.RGBS else plain.resize.Bicubic(format=vs.RGBS)
+    return plain if clip.format.id == format else plain.resize.Bicubic(format=format)
 
 
 def from_rgb(

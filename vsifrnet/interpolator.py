@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from fractions import Fraction
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from vsifrnet.backend import Backend
-from vsifrnet.network import IFRNet
+from vsifrnet.network import IFRNet, aligned
 from vsifrnet.runner import CudaGraphs, Eager, Graphed, Runner
 from vsifrnet.weights import Weights
 
@@ -27,7 +28,11 @@ HALVINGS = (2, 4, 8, 16)
 
 def prepare(weights: Weights, backend: Backend) -> IFRNet:
     """The network on its device, in its precision and memory layout."""
-    network = weights.build().to(backend.device, backend.dtype)
+    network = weights.build()
+    if backend.device.type == "cuda" and backend.dtype != torch.float32:
+        # Tensor cores read eight half-precision values at a time.
+        network = aligned(network, 8)
+    network = network.to(backend.device, backend.dtype)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -49,7 +54,7 @@ class Interpolator:
         eager = Eager(network, scale=scale, ensemble=ensemble)
         self._runner: Runner = eager
         if eager.device.type == "cuda":
-            self._runner = Graphed(eager, CudaGraphs)
+            self._runner = Graphed(eager, partial(CudaGraphs, eager.device))
         self._t_blind = t_blind
         self._key: Hashable = None
         self._halves: dict[Fraction, Tensor] = {}

@@ -10,30 +10,37 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from fractions import Fraction
-from typing import NamedTuple
+from functools import cached_property
 
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from vsifrnet.interpolator import Interpolator
+from vsifrnet.runner import CudaGraphs
 
 __all__ = ["Lane", "Lanes", "Source", "Uploads"]
 
 log = logging.getLogger("vsifrnet")
 
 
-class Source(NamedTuple):
-    """A frame of the source clip."""
+class Source:
+    """A frame of the source clip, read when its picture is first asked for."""
 
-    number: int
-    read: Callable[[], Tensor]
-    """The frame on the host, (3, H, W), RGB in [0, 1]; on CUDA in pinned memory."""
+    def __init__(self, number: int, read: Callable[[], Tensor]) -> None:
+        self.number = number
+        self._read = read
+
+    @cached_property
+    def picture(self) -> Tensor:
+        """The frame on the host, (3, H, W), RGB; on CUDA in pinned memory."""
+        return self._read()
 
 
 class Uploads:
@@ -49,15 +56,20 @@ class Uploads:
         self._lock = threading.Lock()
         self._frames: OrderedDict[int, tuple[Tensor, torch.cuda.Event | None]] = OrderedDict()
 
+    def __contains__(self, source: Source) -> bool:
+        with self._lock:
+            return source.number in self._frames
+
     def get(self, source: Source) -> Tensor:
-        """The frame on the device; on CUDA for the calling thread's stream."""
+        """The frame on the device, in [0, 1], NaN as 0; on CUDA for the calling thread's stream."""
         key = source.number
         with self._lock:
             if key in self._frames:
                 self._frames.move_to_end(key)
             frame, ready = self._frames.get(key, (None, None))
         if frame is None:
-            frame = source.read().to(self.device, non_blocking=True)
+            frame = source.picture.to(self.device, non_blocking=True)
+            frame.nan_to_num_(0.0).clamp_(0.0, 1.0)
             if self.device.type == "cuda":
                 ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 ready.record()
@@ -94,6 +106,8 @@ class Lane:
         self._stream: torch.cuda.Stream | None = None
         if uploads.device.type == "cuda":
             self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
+            # What the network's weights went up on.
+            self._stream.wait_stream(torch.cuda.current_stream(uploads.device))
         self._executor = ThreadPoolExecutor(
             max_workers=1, thread_name_prefix=name, initializer=_use_cores, initargs=(cores,)
         )
@@ -107,19 +121,34 @@ class Lane:
         self._executor.submit(self._interpolator.forget).result()
 
     def _make(self, first: Source, following: Source, t: Fraction) -> Tensor:
-        with torch.cuda.stream(self._stream) if self._stream else nullcontext():
-            pair = (self._uploads.get(first), self._uploads.get(following))
-            picture = self._interpolator(*pair, t, key=(first.number, following.number))
-            if self._stream is None:
-                return picture
-            host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
-            host.copy_(picture, non_blocking=True)
-            self._stream.synchronize()
-            return host
+        try:
+            with torch.cuda.stream(self._stream) if self._stream else nullcontext():
+                pair = (self._uploads.get(first), self._uploads.get(following))
+                picture = self._interpolator(*pair, t, key=(first.number, following.number))
+                picture = picture.to(pair[0].dtype)
+                return picture if self._stream is None else self._download(picture)
+        except torch.OutOfMemoryError as error:
+            # Whoever goes on with fewer lanes needs what this one holds, and so do the variables
+            # of the calls that failed.
+            self._interpolator.forget()
+            traceback.clear_frames(error.__traceback__)
+            raise
+
+    def _download(self, picture: Tensor) -> Tensor:
+        host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
+        host.copy_(picture, non_blocking=True)
+        # Blocking: to wait in a loop, as a stream's synchronize does, would take a core.
+        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        done.record()
+        done.synchronize()
+        return host
 
 
 class Lanes:
-    """All lanes of a device: fewer of them once its memory is full."""
+    """All lanes of a device: fewer of them once its memory is full.
+
+    Each has two queues: while the picture of one is made, frames of the other are read or written.
+    """
 
     def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
         # Neighbouring pairs share a frame, and so do the lanes that they are on.
@@ -133,8 +162,15 @@ class Lanes:
         ]
         self._lock = threading.Lock()
 
+        self._count = len(self._lanes)
+
     def __len__(self) -> int:
         return len(self._lanes)
+
+    @property
+    def queues(self) -> int:
+        """Number of pictures that can be asked for at a time without waiting for one another."""
+        return 2 * self._count
 
     @property
     def pinned(self) -> bool:
@@ -142,29 +178,35 @@ class Lanes:
         return self._uploads.device.type == "cuda"
 
     def choose(self, frame: int, pair: int) -> int:
-        """The lane, modulo their number, for output frame ``frame``, which lies in pair ``pair``.
+        """The queue for output frame ``frame``, which lies in pair ``pair``.
 
         On CUDA all times of a pair go to one lane, which then encodes the pair once. On the CPU
         frames take turns: VapourSynth asks for no more of them at a time than it has threads,
         so that with a large ``multi`` on few cores all of these could be of one pair, and
         encoding a pair twice costs less (7% of a frame) than a lane that has nothing to do.
         """
-        # Source frames are not made: what is left is the made frames' own count.
-        return frame - pair if self._uploads.device.type == "cpu" else pair
+        if self._uploads.device.type == "cpu":
+            # Source frames are not made: what is left is the made frames' own count.
+            return (frame - pair) % self.queues
+        lane, others = pair % self._count, pair // self._count
+        return lane + self._count * ((frame + others) % 2)
 
-    def make(self, index: int, first: Source, following: Source, t: Fraction) -> Tensor:
-        """The picture at time ``t`` between two frames, by lane ``index`` modulo their number.
+    def make(self, queue: int, first: Source, following: Source, t: Fraction) -> Tensor:
+        """The picture at time ``t`` between two frames, asked for in ``queue``.
 
         Returns:
-            (3, H, W), float32, in [0, 1], on the CPU.
+            (3, H, W), in [0, 1], on the CPU, in the dtype of the frames.
 
         Raises:
             torch.OutOfMemoryError: the device's memory is too small for a single lane.
         """
+        for source in (first, following):
+            if source not in self._uploads:
+                source.picture  # noqa: B018 (read by the asking thread: the lane's time is dear)
         while True:
             with self._lock:  # so that no lane is asked that has been dropped
                 count = len(self._lanes)
-                future = self._lanes[index % count].submit(first, following, t)
+                future = self._lanes[queue % count].submit(first, following, t)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
@@ -183,8 +225,9 @@ class Lanes:
             # Nobody is asked anything new before its memory is free, or the last lane would fail.
             dropped.forget()
             self._uploads.forget()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            if self.pinned:
+                with CudaGraphs.one_at_a_time:
+                    torch.cuda.empty_cache()
             return True
 
 

@@ -16,14 +16,15 @@ The module tree has the key layout of the official checkpoints, so these load st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsifrnet.ops import Up, blend, concatenate, conv_prelu, refine, resize, warp, warp_both
 
-__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "resize", "warp"]
+__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned", "resize", "warp"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Config:
     """Channels that the side convolutions of a ResBlock see."""
     stem: int
     """Kernel size of the very first convolution."""
+    align: int = 1
+    """The decoders' inputs and hidden channels are multiples of it; see :func:`aligned`."""
 
 
 CONFIGS: dict[str, Config] = {
@@ -108,6 +111,7 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     def __init__(self, in_channels: int, hidden: int, out_channels: int, side: int) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.convblock = nn.Sequential(
             _ConvPReLU(in_channels, hidden),
             _ResBlock(hidden, side),
@@ -116,7 +120,7 @@ class _Decoder(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         """Parts (B, any, H, W) make up the input, in the first one's dtype; (B, out, 2 H, 2 W)."""
-        out: Tensor = self.convblock(concatenate(*parts))
+        out: Tensor = self.convblock(concatenate(*parts, channels=self.in_channels))
         return out
 
 
@@ -162,16 +166,20 @@ class IFRNet(nn.Module):
         super().__init__()
         self.config = config
         p1, p2, p3, p4 = config.pyramid
-        d4, d3, d2, d1 = config.decoder
         side = config.side
+
+        def up(channels: int) -> int:
+            return channels + -channels % config.align
+
+        d4, d3, d2, d1 = map(up, config.decoder)
         # Inputs: decoder 4 sees both features and t; the others the features made by the level
         # below, both warped features and both flows. Outputs: both flows and features; at the
         # end both flows, mask and residual.
         self.encoder = _Encoder(config)
-        self.decoder4 = _Decoder(2 * p4 + 1, d4, 4 + p3, side)
-        self.decoder3 = _Decoder(3 * p3 + 4, d3, 4 + p2, side)
-        self.decoder2 = _Decoder(3 * p2 + 4, d2, 4 + p1, side)
-        self.decoder1 = _Decoder(3 * p1 + 4, d1, 4 + 1 + 3, side)
+        self.decoder4 = _Decoder(up(2 * p4 + 1), d4, 4 + p3, side)
+        self.decoder3 = _Decoder(up(3 * p3 + 4), d3, 4 + p2, side)
+        self.decoder2 = _Decoder(up(3 * p2 + 4), d2, 4 + p1, side)
+        self.decoder1 = _Decoder(up(3 * p1 + 4), d1, 4 + 1 + 3, side)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -239,6 +247,25 @@ class IFRNet(nn.Module):
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor, scale: float = 1.0) -> Tensor:
         """Pictures (B, 3, H, W) at time ``t`` (B,) between ``img0`` and ``img1``."""
         return self.decode(self.encode(img0, img1, scale=scale), t).image
+
+
+def aligned(network: IFRNet, multiple: int) -> IFRNet:
+    """An equal network whose decoders work on multiples of ``multiple`` channels.
+
+    What is added is zero: at the end of the inputs, where :func:`~vsifrnet.ops.concatenate` puts
+    zeros, and in front of the hidden channels, because the last ones are a ResBlock's side.
+    """
+    wide = IFRNet(replace(network.config, align=multiple))
+    state = network.state_dict()
+    for key, target in wide.state_dict().items():
+        padding: list[int] = []
+        for axis in reversed(range(target.ndim)):  # F.pad counts from the last
+            extra = target.shape[axis] - state[key].shape[axis]
+            is_input = key.endswith("convblock.0.0.weight") and axis == 1
+            padding += (0, extra) if is_input else (extra, 0)
+        state[key] = F.pad(state[key], padding)
+    wide.load_state_dict(state)
+    return wide.eval().requires_grad_(False)
 
 
 def pair_mean(img0: Tensor, img1: Tensor) -> Tensor:

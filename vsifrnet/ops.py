@@ -93,21 +93,28 @@ def refine(x: Tensor, conv: nn.Module, channels: int) -> Tensor:
     return torch.cat((rest, conv(side)), dim=1)
 
 
-def concatenate(*parts: Tensor) -> Tensor:
-    """The parts one after the other along the channels, in the first one's dtype."""
+def concatenate(*parts: Tensor, channels: int) -> Tensor:
+    """The parts along the channels, then zeros up to ``channels``, in the first one's dtype."""
     dtype = parts[0].dtype
-    if parts[0].is_cuda or not torch.is_inference_mode_enabled():
+    used = [part.shape[1] for part in parts]
+    rest = channels - sum(used)
+    if not torch.is_inference_mode_enabled():
         # One part in another memory order would make the result leave channels_last.
         order = torch.channels_last if parts[0].stride(1) == 1 else torch.contiguous_format
-        return torch.cat([part.to(dtype, memory_format=order) for part in parts], dim=1)
+        cat = torch.cat([part.to(dtype, memory_format=order) for part in parts], dim=1)
+        return F.pad(cat, (0, 0, 0, 0, 0, rest)) if rest else cat
     batch, _, height, width = parts[0].shape
-    channels = [part.shape[1] for part in parts]
     out = torch.empty(
-        (batch, sum(channels), height, width), dtype=dtype, memory_format=torch.channels_last
+        (batch, channels, height, width),
+        dtype=dtype,
+        device=parts[0].device,
+        memory_format=torch.channels_last,
     )
-    # torch.cat is not parallel here, and would need the parts converted to dtype before.
-    for part, place in zip(parts, torch.split(out, channels, dim=1), strict=True):
+    # torch.cat would need the parts in one dtype and order before, and is not parallel on the CPU.
+    places = torch.split(out, [*used, rest], dim=1)
+    for part, place in zip(parts, places[:-1], strict=True):
         place.copy_(part)
+    places[-1].zero_()
     return out
 
 
@@ -142,10 +149,11 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     """
     _, _, height, width = flow.shape
     x = torch.arange(width, device=flow.device, dtype=torch.float32)
-    y = torch.arange(height, device=flow.device, dtype=torch.float32)
+    y = torch.arange(height, device=flow.device, dtype=torch.float32).view(-1, 1)
     # grid_sample wants [-1, 1]; with align_corners=True these are the centres of the outer pixels.
-    grid_x = (x.view(1, 1, width) + flow[:, 0]) * (2.0 / max(width - 1, 1)) - 1.0
-    grid_y = (y.view(1, height, 1) + flow[:, 1]) * (2.0 / max(height - 1, 1)) - 1.0
+    step_x, step_y = 2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)
+    grid_x = torch.add(x * step_x - 1.0, flow[:, 0], alpha=step_x)
+    grid_y = torch.add(y * step_y - 1.0, flow[:, 1], alpha=step_y)
     grid = torch.stack((grid_x, grid_y), dim=-1)
     sampled = F.grid_sample(
         picture.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
@@ -163,13 +171,16 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
     Returns:
         (B, 2 C, H, W) in the dtype of ``pictures``: first the warped pictures 0.
     """
-    if flows.is_cuda or not torch.is_inference_mode_enabled():
-        warped = warp(pictures, torch.cat(flows.chunk(2, dim=1)))
-        return torch.cat(warped.chunk(2), dim=1)
-    # A sum of rows of a table is what embedding_bag is made for, in any precision; grid_sample
-    # wants float32 and is slow on channels_last.
     batch, _, height, width = flows.shape
     channels = pictures.shape[1]
+    if flows.is_cuda or not torch.is_inference_mode_enabled():
+        # From (B, 4) to (2 B, 2), and back from (2 B, C) to (B, 2 C): views where B is 1.
+        both = flows.reshape(batch, 2, 2, height, width).transpose(0, 1)
+        warped = warp(pictures, both.reshape(2 * batch, 2, height, width))
+        back = warped.reshape(2, batch, channels, height, width).transpose(0, 1)
+        return back.reshape(batch, 2 * channels, height, width)
+    # A sum of rows of a table is what embedding_bag is made for, in any precision; grid_sample
+    # wants float32 and is slow on channels_last.
     table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
     places, weights = _corners(flows)
     warped = F.embedding_bag(
@@ -191,7 +202,7 @@ def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
     """
     if flows.is_cuda or not torch.is_inference_mode_enabled():
         warped0, warped1 = warp_both(pictures, flows).chunk(2, dim=1)
-        return mask * warped0 + (1.0 - mask) * warped1
+        return torch.lerp(warped1, warped0, mask)
     # As in warp_both, but the eight pixels of both pictures go into one sum.
     batch, _, height, width = flows.shape
     table = pictures.permute(0, 2, 3, 1).reshape(-1, pictures.shape[1])

@@ -139,25 +139,38 @@ class Graphed:
         inputs = torch.zeros((2, *img0.shape), device=eager.device)
         time = torch.zeros(1, device=eager.device)
         record = self._recorder()
-        _, replay_encode = record(lambda: eager.encode(inputs[0], inputs[1]))
-        picture, replay_decode = record(lambda: eager.decode_at(time))
+        try:
+            _, replay_encode = record(lambda: eager.encode(inputs[0], inputs[1]))
+            picture, replay_decode = record(lambda: eager.decode_at(time))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # another program in the process can break a recording
+            self._distrust(str(error))
+            return
         self._inputs, self._time, self._picture = inputs, time, picture
         self._replay_encode, self._replay_decode = replay_encode, replay_decode
         self.encode(img0, img1)
         difference = float((self.decode(0.25) - expected).abs().max())
         if not difference <= TOLERANCE:
-            log.warning("ifrnet: CUDA graphs are not used: their picture is off by %g", difference)
-            self.forget()
-            self._trusted = False
+            self._distrust(f"their picture is off by {difference:g}")
+
+    def _distrust(self, reason: str) -> None:
+        log.warning("ifrnet: CUDA graphs are not used: %s", reason)
+        self.forget()
+        self._trusted = False
 
 
 class CudaGraphs:
     """A :data:`Recorder`: CUDA graphs that share their memory, for replay in turn."""
 
-    _one_at_a_time = threading.Lock()
+    one_at_a_time = threading.Lock()
+    """Held while anyone records. PyTorch frees no cached memory meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self._pool = torch.cuda.graph_pool_handle()
+        # PyTorch's own is one for all devices. Streams are handed out in turn from a pool for
+        # each priority, so that one of another priority is never the stream of a lane.
+        self._stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
 
     def __call__(
         self, work: Callable[[], Tensor | None]
@@ -166,8 +179,13 @@ class CudaGraphs:
         try:
             # Other lanes go on meanwhile: what their threads call is not part of this recording.
             with (
-                self._one_at_a_time,
-                torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+                self.one_at_a_time,
+                torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._stream,
+                    capture_error_mode="thread_local",
+                ),
             ):
                 result = work()
         except RuntimeError as error:

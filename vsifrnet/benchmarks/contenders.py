@@ -26,7 +26,7 @@ from vsifrnet.network import IFRNet
 __all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
 
 Task = dict[str, Any]
-"""width, height, frames, multi, device, precision, num_streams, scale, model, clip, onnx."""
+"""What is run: its size, frames and warm_up, the filter's arguments, and files (clip, onnx)."""
 
 STEPS = 64
 """Frames after which the synthetic clip starts again."""

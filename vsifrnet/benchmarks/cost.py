@@ -17,7 +17,7 @@ from vsifrnet import backend, frames, weights
 from vsifrnet.benchmarks import contenders
 from vsifrnet.interpolator import prepare
 from vsifrnet.network import CONFIGS, IFRNet
-from vsifrnet.runner import Eager
+from vsifrnet.runner import CudaGraphs, Eager, Graphed
 
 __all__ = ["count", "profile", "table"]
 
@@ -82,7 +82,7 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
     if arguments.clip:
         clip = vs.core.bs.VideoSource(str(arguments.clip))
         clip = clip.resize.Bicubic(width, height, format=vs.YUV420P8)
-    rgb = frames.to_rgb(clip, 1)
+    rgb = frames.to_rgb(clip, 1, frames.rgb_format(clip.format, engine.dtype))
     numbers = [n % (clip.num_frames - 1) for n in range(arguments.frames or 8)]
     stages: dict[str, list[float]] = {}
 
@@ -106,8 +106,14 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
             uploaded = [timed("upload", Tensor.to, picture, engine.device) for picture in read]
             timed("encode, all of it", eager.encode, *uploaded)
             made = timed("decode, all of it", eager.decode, 0.5)
-            host = timed("download", Tensor.cpu, made)
+            host = timed("download", Tensor.cpu, made.to(read[0].dtype))
             timed("write", frames.write, host, like=pair[0])
+        if pinned:
+            graphed = Graphed(eager, partial(CudaGraphs, engine.device))
+            graphed.encode(*uploaded)
+            for _ in numbers:
+                timed("encode, recorded", graphed.encode, *uploaded)
+                timed("decode, recorded", graphed.decode, 0.5)
     lines = [f"{width}x{height}, {engine}; median and range of {len(numbers)}, in ms"]
     for stage, times in stages.items():
         times = sorted(times[len(times) // len(numbers) :])  # without the first frame

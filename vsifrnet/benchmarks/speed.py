@@ -32,7 +32,7 @@ __all__ = ["Result", "run"]
 log = logging.getLogger("vsifrnet")
 
 WARM_UP = 4
-"""Output frames before the clock starts."""
+"""Least number of output frames before the clock starts."""
 
 
 @dataclass(kw_only=True)
@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.cost:
         sys.stdout.write(cost.table())
         return 0
-    device = backend.resolve(arguments.device).device
+    engine = backend.resolve(arguments.device, num_streams=arguments.num_streams)
+    device = engine.device
     cuda = device.type == "cuda"
     size = arguments.size or ("1920x1080" if cuda else "1280x720")
     match = re.fullmatch(r"(\d+)x(\d+)", size)
@@ -85,11 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
         "multi": 2,
         "device": str(device),
         "precision": arguments.precision,
-        "num_streams": arguments.num_streams,
+        "num_streams": engine.num_streams if cuda else arguments.num_streams,
         "scale": arguments.scale,
         "model": arguments.model,
         "clip": str(arguments.clip) if arguments.clip else None,
-        "warm_up": WARM_UP,
     }
     frames = arguments.frames or (2000 if cuda else 24)
     others = [name for name in arguments.against.split(",") if name]
@@ -157,12 +157,15 @@ def _measure(result: Result, folder: Path) -> None:
     """One vspipe process; its own clock, the system's count of processor time and memory."""
     multi = result.task["multi"]
     task = {**result.task, "contender": result.contender}
-    task["frames"] = -(-(WARM_UP + result.frames) // multi) + 1
+    # On CUDA each lane records its graphs at its first pair.
+    warm_up = max(WARM_UP, multi * ((task["num_streams"] or 0) + 1))
+    task["warm_up"] = warm_up
+    task["frames"] = -(-(warm_up + result.frames) // multi) + 1
     path = folder / "task.vpy"
     path.write_text(
         f"from vsifrnet.benchmarks import contenders\ncontenders.script({json.dumps(task)!r})\n"
     )
-    command = [_vspipe(), "-s", str(WARM_UP), "-e", str(WARM_UP + result.frames - 1)]
+    command = [_vspipe(), "-s", str(warm_up), "-e", str(warm_up + result.frames - 1)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     process = subprocess.Popen(
         [*command, str(path), "--"],
@@ -208,14 +211,17 @@ def _seek(task: Task, count: int, quiet: bool) -> list[dict[str, float]]:
     clip = contenders.moving(task["width"], task["height"], 500)
     out = contenders.CONTENDERS["ours"](clip, task)
     order = random.Random(0)
+    device = torch.device(task["device"])
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     rows = []
     for n in tqdm(range(count), desc="seeks", disable=quiet):
         out.get_frame(order.randrange(out.num_frames)).close()
         if (n + 1) % max(count // 10, 1) == 0:
             row = {"seeks": float(n + 1), "ram": _resident_mib()}
-            if torch.cuda.is_available():
-                row["vram"] = torch.cuda.memory_reserved() / 2**20
-                row["vram_peak"] = torch.cuda.max_memory_reserved() / 2**20
+            if device.type == "cuda":
+                row["vram"] = torch.cuda.memory_reserved(device) / 2**20
+                row["vram_peak"] = torch.cuda.max_memory_reserved(device) / 2**20
             rows.append(row)
     return rows
 

@@ -36,8 +36,10 @@ class Batches(Dataset[Batch | TrainingError]):
             return error
 
 
-def load_batches(batches: Batches, steps: range, *, workers: int) -> Iterator[Batch]:
-    """The batches of ``steps`` in order.
+def load_batches(
+    batches: Batches, steps: range, *, workers: int, pinned: bool = False
+) -> Iterator[Batch]:
+    """The batches of ``steps`` in order; in ``pinned`` memory, which CUDA copies from meanwhile.
 
     Raises:
         TrainingError: what a data set said was wrong.
@@ -49,6 +51,7 @@ def load_batches(batches: Batches, steps: range, *, workers: int) -> Iterator[Ba
         num_workers=workers,
         # Not a fork: the threads of OpenCV and PyTorch would be missing in it, and it would hang.
         multiprocessing_context="spawn" if workers else None,
+        pin_memory=pinned,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
     )

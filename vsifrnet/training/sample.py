@@ -87,6 +87,10 @@ class Batch:
     flow_known: Tensor
     """(B,), 1 where the sample's flow is known, else 0."""
 
+    def pin_memory(self) -> Batch:
+        """The batch in pinned memory; ``DataLoader`` calls this."""
+        return Batch(**{name: value.pin_memory() for name, value in vars(self).items()})
+
     def to(self, device: torch.device) -> Batch:
         """The batch on ``device``, pictures as float32 in channels_last order."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}

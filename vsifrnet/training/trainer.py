@@ -202,7 +202,9 @@ class Trainer:
         totals: dict[str, Tensor] = {}
         counted, since = 0, time.monotonic()
         with progress:
-            for batch in load_batches(self.batches, steps, workers=settings.workers):
+            for batch in load_batches(
+                self.batches, steps, workers=settings.workers, pinned=self.device.type == "cuda"
+            ):
                 terms = self._train_step(objective, batch.to(self.device))
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0.0) + term.detach()
