@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 import vapoursynth as vs
 from conftest import clip_from, core, moving, planes, psnr, same, scene
 
@@ -216,15 +217,31 @@ def test_colour_is_kept() -> None:
 @pytest.mark.parametrize("full", [0, 1])
 def test_conversions_keep_samples(format: int, full: int) -> None:
     """Forth and back without the network: nothing is lost, so nothing flickers."""
-    from vsifrnet.frames import Colour, from_rgb, to_rgb
+    bits = core.get_video_format(format).bits_per_sample
+    from vsifrnet.frames import Colour, from_rgb, rgb_format, to_rgb
 
     clip = moving(1, 64, 48, format).std.SetFrameProps(_Range=full)
     frame = clip.get_frame(0)
-    back = from_rgb(to_rgb(clip, 6), clip.format, Colour.of(frame.props), 6).get_frame(0)
     step = 1 / 255
-    for a, b in zip(as_float(frame), as_float(back), strict=True):
-        assert abs(a.mean() - b.mean()) < 0.1 * step
-    assert abs(as_float(frame)[0] - as_float(back)[0]).max() <= step
+    for dtype in (torch.float32, torch.float16):
+        rgb = to_rgb(clip, 6, rgb_format(clip.format, dtype))
+        assert rgb.format.id == (vs.RGBH if dtype == torch.float16 and bits <= 10 else vs.RGBS)
+        back = from_rgb(rgb, clip.format, Colour.of(frame.props), 6).get_frame(0)
+        for a, b in zip(as_float(frame), as_float(back), strict=True):
+            assert abs(a.mean() - b.mean()) < 0.1 * step
+        assert abs(as_float(frame)[0] - as_float(back)[0]).max() <= step
+        if format == vs.YUV420P10:  # half precision is enough for a 10-bit step, too
+            assert abs(planes(frame)[0].astype(int) - planes(back)[0]).max() <= 1
+
+
+@pytest.mark.parametrize("format", [vs.YUV420P8, vs.YUV420P10, vs.YUV420P16, vs.RGB24])
+def test_half_precision_makes_the_same_frames(format: int) -> None:
+    """fp16 takes 8 and 10 bit through RGBH, the others through RGBS."""
+    clip = moving(2, format=format)
+    exact, half = (ifrnet(clip, sc=False, precision=p).get_frame(1) for p in ("fp32", "fp16"))
+    for a, b in zip(as_float(exact), as_float(half), strict=True):
+        assert abs(a - b).max() <= 2 / 255
+        assert abs(a.mean() - b.mean()) < 0.1 / 255
 
 
 def test_brightness_does_not_flicker(monkeypatch: pytest.MonkeyPatch) -> None:
