@@ -160,9 +160,8 @@ class Lanes:
             Lane(interpolator, self._uploads, f"ifrnet-{index}", cores)
             for index, interpolator in enumerate(interpolators)
         ]
-        self._lock = threading.Lock()
-
         self._count = len(self._lanes)
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._lanes)
