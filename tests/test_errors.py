@@ -122,8 +122,10 @@ def test_not_a_number_is_black() -> None:
     clip = moving(3, format=vs.RGBS)
     bad = clip.std.Expr("x 0 / x 0 / -")  # inf - inf
     assert np.isnan(planes(bad.get_frame(1))[0]).any()
-    made = planes(ifrnet(clip[0] + bad[1:], sc=False).get_frame(1))
-    assert all(np.isfinite(plane).all() for plane in made)
+    mixed = (clip[0] + bad[1:]).std.SetFrameProps(_SceneChangeNext=1)
+    for out in (ifrnet(clip[0] + bad[1:], sc=False), ifrnet(mixed, sc_mode="blend")):
+        made = planes(out.get_frame(1))
+        assert all(np.isfinite(plane).all() and plane.min() >= 0 for plane in made)
 
 
 def test_errors_of_the_source_come_through() -> None:

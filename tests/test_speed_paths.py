@@ -6,7 +6,7 @@ import gc
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,17 @@ from vsifrnet.network import CONFIGS, IFRNet, aligned, pair_mean
 from vsifrnet.runner import Eager, Graphed
 
 HALF = Fraction(1, 2)
+
+
+type SetThreads = Callable[[int], None]
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[SetThreads]:
+    """Sets PyTorch's number of threads until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def picture(n: float, width: int = 96, height: int = 64) -> Tensor:
@@ -276,9 +287,10 @@ def test_full_memory_means_fewer_lanes(
         assert torch.equal(result, Interpolator(network)(picture(n), picture(n + 1), HALF))
 
 
-@pytest.mark.parametrize("num_streams", [1, 2, 3])
-def test_order_changes_nothing(num_streams: int) -> None:
+@pytest.mark.parametrize(("num_streams", "threads"), [(1, 2), (2, 4), (3, 3)])
+def test_order_changes_nothing(num_streams: int, threads: int, torch_threads: SetThreads) -> None:
     """Seeks in any order, several times: bit for bit the same."""
+    torch_threads(threads)
     clip = moving(5)
     linear = list(ifrnet(clip, multi=3, sc=False, num_streams=num_streams).frames())
     order = list(range(len(linear))) * 2
@@ -299,9 +311,8 @@ def test_streams_change_rounding_at_most() -> None:
 
 
 @pytest.mark.parametrize("cores", [1, 2])
-def test_lanes_share_out_the_cores(network: IFRNet, cores: int) -> None:
+def test_lanes_share_out_the_cores(cores: int, torch_threads: SetThreads) -> None:
     """Each lane has its share of PyTorch's threads, and nobody else has fewer for it."""
-    everywhere = torch.get_num_threads()
     seen: dict[str, int] = {}
 
     class Spy:
@@ -315,51 +326,54 @@ def test_lanes_share_out_the_cores(network: IFRNet, cores: int) -> None:
     def other() -> None:
         seen["other"] = torch.get_num_threads()
 
-    torch.set_num_threads(2 * cores)
-    try:
-        lanes = Lanes([Spy(), Spy()], torch.device("cpu"))  # type: ignore[list-item]
-        for queue in range(lanes.queues):
-            lanes.make(queue, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
-        assert torch.get_num_threads() == 2 * cores
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join()
-    finally:
-        torch.set_num_threads(everywhere)
+    torch_threads(2 * cores)
+    lanes = Lanes([Spy(), Spy()], torch.device("cpu"))  # type: ignore[list-item]
+    for queue in range(lanes.queues):
+        lanes.make(queue, Source(0, lambda: picture(0)), Source(1, lambda: picture(1)), HALF)
+    assert torch.get_num_threads() == 2 * cores
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
     assert seen == {"ifrnet-0_0": cores, "ifrnet-1_0": cores, "other": 2 * cores}
 
 
-@pytest.mark.parametrize("multi", [2, 3, 4, 8])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_made_frames_take_turns(network: IFRNet, multi: int, count: int) -> None:
-    interpolators = [Interpolator(network) for _ in range(count)]
-    made = [n for n in range(12 * multi) if n % multi]
-    cpu = Lanes(interpolators, torch.device("cpu"))
-    queues = [cpu.choose(n, n // multi) for n in made]
-    assert all((b - a) % cpu.queues == 1 for a, b in pairwise(queues))
-    # As on CUDA: one lane for all times of a pair, both of its queues used in turn.
-    gpu = Lanes(interpolators, torch.device("cpu"))
-    gpu._uploads.device = torch.device("cuda")
-    queues = [gpu.choose(n, n // multi) for n in made]
-    assert all(queue % count == n // multi % count for n, queue in zip(made, queues, strict=True))
+@pytest.mark.parametrize(("times", "holds"), [(1, 1), (2, 1), (7, 1), (1, 2), (3, 2), (1, 3)])
+def test_lanes_take_turns(network: IFRNet, device: str, count: int, times: int, holds: int) -> None:
+    """Whatever frames are made: ``times`` in every gap, or only in every second or third."""
+    lanes = Lanes([Interpolator(network) for _ in range(count)], torch.device("cpu"))
+    lanes._uploads.device = torch.device(device)  # for the choice alone: nothing is made
+    pairs = [pair for pair in range(0, 12 * holds, holds) for _ in range(times)]
+    queues = [lanes.choose(pair) for pair in pairs]
+    if device == "cpu":
+        assert all((b - a) % lanes.queues == 1 for a, b in pairwise(queues))
+        return
+    chosen: dict[int, set[int]] = {pair: set() for pair in pairs}
+    for pair, queue in zip(pairs, queues, strict=True):
+        chosen[pair].add(queue % count)
+    assert all(len(lane) == 1 for lane in chosen.values())  # encoded once
+    order = [lane.pop() for lane in chosen.values()]
+    assert all((b - a) % count == 1 % count for a, b in pairwise(order))
     for lane in range(count):
-        own = [queue for queue in queues if queue % count == lane]
-        turns = [a != b for a, b in pairwise(own)]
-        assert set(own) == {lane, lane + count}
-        assert sum(turns) >= len(turns) * 0.5
+        assert all(a != b for a, b in pairwise([q for q in queues if q % count == lane]))
+    assert len(lanes._pairs) <= 2 * lanes.queues
 
 
 def test_weights_that_ignore_t_take_one_lane_beyond_the_middle(
-    network: IFRNet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    network: IFRNet,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its halves depend on each other; two lanes would each make all of them."""
     state = {key: value.clone().contiguous() for key, value in network.state_dict().items()}
     state["decoder4.convblock.0.0.weight"][:, -1] = 0
     path = tmp_path / "blind.safetensors"
     save_file(state, path)
-    default = backend.resolve("cpu").num_streams
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     for arguments, expected in (
-        ({"multi": 2}, default),
+        ({"multi": 2}, 2),
         ({"multi": 4}, 1),
         ({"multi": 4, "num_streams": 2}, 2),
     ):
@@ -369,16 +383,12 @@ def test_weights_that_ignore_t_take_one_lane_beyond_the_middle(
         assert f"num_streams={expected}" in caplog.text
 
 
-def test_mean_does_not_depend_on_threads() -> None:
+def test_mean_does_not_depend_on_threads(torch_threads: SetThreads) -> None:
     images = torch.rand(2, 1, 3, 700, 900, generator=torch.Generator().manual_seed(0))
-    before = torch.get_num_threads()
-    try:
-        means = []
-        for count in (1, 2, 3, 8):
-            torch.set_num_threads(count)
-            means.append(float(pair_mean(*images)))
-    finally:
-        torch.set_num_threads(before)
+    means = []
+    for count in (1, 2, 3, 8):
+        torch_threads(count)
+        means.append(float(pair_mean(*images)))
     assert len(set(means)) == 1
     assert means[0] == pytest.approx(float(images.double().mean()), rel=1e-6)
 

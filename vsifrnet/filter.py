@@ -249,7 +249,7 @@ class _Pick:
         if gap.kind is Kind.STILL or gap.time(position.time) == 0:
             return self._left
         if gap.kind is Kind.MAKE:
-            queue = self._lanes.choose(n, gap.first)
+            queue = self._lanes.choose(gap.first)
             return self._finish(n, self._makers[queue], left)
         if self._sc_mode == "blend":
             return self._finish(n, self._blender, left)
@@ -313,8 +313,11 @@ class _Blend:
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         first, following, _ = f
         phase = float(self._timeline.position(n).phase)
-        mixed = torch.lerp(frames.read(first).float(), frames.read(following).float(), phase)
-        return frames.write(mixed, like=first)
+        left, right = (
+            frames.read(frame).float().nan_to_num_(0.0).clamp_(0.0, 1.0)
+            for frame in (first, following)
+        )
+        return frames.write(torch.lerp(left, right, phase), like=first)
 
 
 def _is_right(gap: Gap, position: Position, sc_mode: str) -> bool:

@@ -34,7 +34,7 @@ DTYPES = {int(vs.RGBS): torch.float32, int(vs.RGBH): torch.float16}
 def rgb_format(format: vs.VideoFormat, dtype: torch.dtype) -> int:
     """The RGB in which frames of ``format`` go to a network of ``dtype``, and come back.
 
-    Half precision is four times finer than 10 bits, and half the bytes to convert and to copy.
+    Half precision is twice as fine as 10 bits, and half the bytes to convert and to copy.
     """
     return int(vs.RGBH if dtype == torch.float16 and format.bits_per_sample <= 10 else vs.RGBS)
 

@@ -8,6 +8,7 @@ out the cores: threads of one operator wait for each other at its end, those of 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import traceback
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -98,9 +99,13 @@ class Lane:
     """
 
     def __init__(
-        self, interpolator: Interpolator, uploads: Uploads, name: str, cores: int | None = None
+        self,
+        interpolator: Interpolator,
+        uploads: Uploads,
+        name: str,
+        start: Callable[[], None] | None = None,
     ) -> None:
-        """``cores``: that PyTorch may use for this lane; None leaves it as it is."""
+        """``start`` is called once, by the lane's thread."""
         self._interpolator = interpolator
         self._uploads = uploads
         self._stream: torch.cuda.Stream | None = None
@@ -109,7 +114,7 @@ class Lane:
             # What the network's weights went up on.
             self._stream.wait_stream(torch.cuda.current_stream(uploads.device))
         self._executor = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix=name, initializer=_use_cores, initargs=(cores,)
+            max_workers=1, thread_name_prefix=name, initializer=start
         )
 
     def submit(self, first: Source, following: Source, t: Fraction) -> Future[Tensor]:
@@ -148,19 +153,25 @@ class Lanes:
     """All lanes of a device: fewer of them once its memory is full.
 
     Each has two queues: while the picture of one is made, frames of the other are read or written.
+    On the CPU the lanes share out the threads that PyTorch has when they are made.
     """
 
     def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
         # Neighbouring pairs share a frame, and so do the lanes that they are on.
         self._uploads = Uploads(device, len(interpolators) + 2)
-        cores = None
+        start = None
         if device.type == "cpu" and len(interpolators) > 1:
             cores = max(1, torch.get_num_threads() // len(interpolators))
+            start = partial(_use_cores, ThreadpoolController(), cores)
         self._lanes = [
-            Lane(interpolator, self._uploads, f"ifrnet-{index}", cores)
+            Lane(interpolator, self._uploads, f"ifrnet-{index}", start)
             for index, interpolator in enumerate(interpolators)
         ]
         self._count = len(self._lanes)
+        self._turns = itertools.count()
+        self._sides = [itertools.count() for _ in self._lanes]
+        self._pairs: OrderedDict[int, int] = OrderedDict()
+        """The last pairs, each with its lane."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -168,7 +179,7 @@ class Lanes:
 
     @property
     def queues(self) -> int:
-        """Number of pictures that can be asked for at a time without waiting for one another."""
+        """Number of queues, in each of which one picture is asked for at a time."""
         return 2 * self._count
 
     @property
@@ -176,8 +187,8 @@ class Lanes:
         """Whether sources are to be read into pinned memory."""
         return self._uploads.device.type == "cuda"
 
-    def choose(self, frame: int, pair: int) -> int:
-        """The queue for output frame ``frame``, which lies in pair ``pair``.
+    def choose(self, pair: int) -> int:
+        """The queue for a frame that is made of pair ``pair``: any makes the same picture.
 
         On CUDA all times of a pair go to one lane, which then encodes the pair once. On the CPU
         frames take turns: VapourSynth asks for no more of them at a time than it has threads,
@@ -185,10 +196,13 @@ class Lanes:
         encoding a pair twice costs less (7% of a frame) than a lane that has nothing to do.
         """
         if self._uploads.device.type == "cpu":
-            # Source frames are not made: what is left is the made frames' own count.
-            return (frame - pair) % self.queues
-        lane, others = pair % self._count, pair // self._count
-        return lane + self._count * ((frame + others) % 2)
+            return next(self._turns) % self.queues
+        with self._lock:
+            lane = self._pairs.pop(pair) if pair in self._pairs else next(self._turns) % self._count
+            self._pairs[pair] = lane
+            while len(self._pairs) > 2 * self.queues:
+                self._pairs.popitem(last=False)
+            return lane + self._count * (next(self._sides[lane]) % 2)
 
     def make(self, queue: int, first: Source, following: Source, t: Fraction) -> Tensor:
         """The picture at time ``t`` between two frames, asked for in ``queue``.
@@ -205,7 +219,7 @@ class Lanes:
         while True:
             with self._lock:  # so that no lane is asked that has been dropped
                 count = len(self._lanes)
-                future = self._lanes[queue % count].submit(first, following, t)
+                future = self._lanes[queue % self._count % count].submit(first, following, t)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
@@ -230,8 +244,7 @@ class Lanes:
             return True
 
 
-def _use_cores(count: int | None) -> None:
+def _use_cores(controller: ThreadpoolController, count: int) -> None:
     """Let PyTorch work with ``count`` threads for the calling thread, and for no other."""
-    if count is not None:
-        torch.get_num_threads()  # PyTorch sets a thread's number when it first asks for it
-        ThreadpoolController().limit(limits=count, user_api="openmp")
+    torch.get_num_threads()  # PyTorch sets a thread's number when it first asks for it
+    controller.limit(limits=count, user_api="openmp")

@@ -108,6 +108,8 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
             made = timed("decode, all of it", eager.decode, 0.5)
             host = timed("download", Tensor.cpu, made.to(read[0].dtype))
             timed("write", frames.write, host, like=pair[0])
+        for part in PARTS:
+            del network.get_submodule(part).forward  # which waits: a recording must not
         if pinned:
             graphed = Graphed(eager, partial(CudaGraphs, engine.device))
             graphed.encode(*uploaded)

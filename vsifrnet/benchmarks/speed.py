@@ -93,9 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     }
     frames = arguments.frames or (2000 if cuda else 24)
     others = [name for name in arguments.against.split(",") if name]
-    if unknown := set(others) - set(contenders.CONTENDERS):
-        accepted = ", ".join(name for name in contenders.CONTENDERS if name != "ours")
-        raise ValueError(f"--against {', '.join(unknown)}: accepted are {accepted}")
+    known = [name for name in contenders.CONTENDERS if name != "ours"]
+    if unknown := set(others) - set(known):
+        raise ValueError(f"--against {', '.join(unknown)}: accepted are {', '.join(known)}")
     if cuda and "ov" in others:
         others.remove("ov")  # OpenVINO's plugin does not run on NVIDIA's GPUs
 
