@@ -73,7 +73,13 @@ def main() -> None:
     parser.add_argument("--device")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    data = LayeredMotion(Assets(arguments.assets), size=arguments.crop, seed=1)
+    assets = Assets(arguments.assets)
+    # As after the first minutes of a run: no picture is read for the first time.
+    for number in range(len(assets.backgrounds)):
+        assets.background(number)
+    for number in range(len(assets.sprites)):
+        assets.sprite(number)
+    data = LayeredMotion(assets, size=arguments.crop, seed=1)
     contenders: dict[str, DataSet] = {"data": data, "constant": Constant(data.sample(0))}
     speeds: dict[str, list[float]] = {name: [] for name in contenders}
     with process_group(resolve(arguments.device).device) as device:

@@ -132,7 +132,7 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:606584c203f3259fdf8ef353e76de452e33cfbfeb02a1c393f4e8ffdc59b4d6a",
+                        digest="sha256:cd0b2fd614ae1c0dd69b6fcb94b8de204b22504e347b0ef39074e93be4fdaf6e",
                         size=11224784,
                     ),
                 ),

@@ -81,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
                 # Bridged, a held picture is replaced although its time is that of a source one.
                 copies=arguments.dup_mode == "keep",
             )
+            # The number of pairs in flight may change between sessions, for the memory there is: at
+            # most it changes the last bits of what is rounded to 8 bits here.
             settings = {
                 name: str(value)
                 for name, value in vars(arguments).items()

@@ -1,4 +1,4 @@
-"""The pictures that synthetic motion is made of: backgrounds and cut-outs, read once and kept."""
+"""The pictures that synthetic motion is made of: backgrounds and cut-outs."""
 
 from __future__ import annotations
 
@@ -52,8 +52,12 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
         raise DataError(f"cannot read the picture {path}: {error}") from error
 
 
+KEPT_BYTES = 2 * 2**30
+"""Of main memory for pictures that were read, in each process that reads them."""
+
+
 class Assets:
-    """Backgrounds and premultiplied cut-outs by number, kept in memory once read.
+    """Backgrounds and premultiplied cut-outs by number, the first ``KEPT_BYTES`` of them kept.
 
     Args:
         folder: has ``backgrounds`` (any pictures) and ``sprites`` (pictures with alpha), or
@@ -72,6 +76,7 @@ class Assets:
             list_pictures(path, part) if path.is_dir() else [] for path in found.values()
         )
         self._kept: dict[Path, NDArray[np.uint8]] = {}
+        self._kept_bytes = 0
 
     def background(self, number: int) -> NDArray[np.uint8]:
         """(h, w, 3)"""
@@ -82,11 +87,15 @@ class Assets:
         return self._read(self.sprites[number % len(self.sprites)], "RGBA")
 
     def _read(self, path: Path, mode: Literal["RGB", "RGBA"]) -> NDArray[np.uint8]:
-        if path not in self._kept:
-            picture = read_picture(path, mode)
-            if mode == "RGBA":
-                alpha = picture[..., 3:].astype(np.uint16)
-                colour = (picture[..., :3] * alpha + 127) // 255
-                picture = np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
+        if path in self._kept:
+            return self._kept[path]
+        picture = read_picture(path, mode)
+        if mode == "RGBA":
+            alpha = picture[..., 3:].astype(np.uint16)
+            colour = (picture[..., :3] * alpha + 127) // 255
+            picture = np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
+        # Pictures are drawn by chance: to throw out one for the other would gain nothing.
+        if self._kept_bytes + picture.nbytes <= KEPT_BYTES:
             self._kept[path] = picture
-        return self._kept[path]
+            self._kept_bytes += picture.nbytes
+        return picture
