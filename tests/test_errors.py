@@ -21,6 +21,7 @@ BAD_ARGUMENTS = [
     ({"multi": 2.5}, "multi=2.5", "Fraction"),
     ({"multi": "2"}, "multi='2'", "Fraction"),
     ({"multi": True}, "multi=True", "Fraction"),
+    ({"multi": Fraction(2.397602398)}, "multi=", r"denominator up to 1000000"),
     ({"multi": Fraction(1, 10)}, "makes 0 frames", "1 to"),
     ({"multi": 1001}, "multi=1001", "from 1/100 to 1000"),
     ({"multi": Fraction(1, 101)}, "multi=Fraction(1, 101)", "from 1/100 to 1000"),

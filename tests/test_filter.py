@@ -323,3 +323,51 @@ def test_scene_change_of_the_left_frame_is_not_repeated() -> None:
     clip = moving(3).std.SetFrameProps(_SceneChangePrev=1, _SceneChangeNext=0)
     props = [frame.props["_SceneChangePrev"] for frame in ifrnet(clip, multi=3).frames()]
     assert props == [1, 0, 0] * 3
+
+
+@pytest.mark.parametrize(
+    ("format", "colours"),
+    [
+        (vs.YUV420P8, [[250, 128, 128], [249, 128, 128]]),  # whiter than white
+        (vs.YUV420P8, [[4, 128, 128], [5, 128, 128]]),
+        (vs.YUV420P10, [[160, 800, 240], [164, 796, 240]]),  # beyond RGB
+        (vs.RGBS, [[1.5, -0.25, 0.5], [1.5, -0.25, 0.5078125]]),
+    ],
+)
+@pytest.mark.parametrize("sc_mode", ["hold", "blend"])
+def test_values_beyond_rgb_do_not_flicker(format: int, colours: list[list], sc_mode: str) -> None:
+    one, other = (
+        core.std.BlankClip(format=format, color=c, width=60, height=40, length=1) for c in colours
+    )
+    clip = core.std.Interleave([one, other] * 2)
+    if format != vs.RGBS:
+        clip = clip.std.SetFrameProps(_Matrix=6)
+    if sc_mode == "blend":
+        clip = clip.std.SetFrameProps(_SceneChangeNext=1)
+    out = ifrnet(clip, multi=2, sc_mode=sc_mode, precision="fp32")
+    step = 1 if format != vs.RGBS else 1 / 128
+    for n in range(1, 6, 2):
+        left, made, right = (planes(out.get_frame(k)) for k in (n - 1, n, n + 1))
+        for a, m, b in zip(left, made, right, strict=True):
+            a, m, b = (x.astype(np.float64) for x in (a, m, b))
+            assert np.all(m >= np.minimum(a, b) - step), (n, m.min(), a.min(), b.min())
+            assert np.all(m <= np.maximum(a, b) + step), (n, m.max(), a.max(), b.max())
+
+
+def test_timecodes_that_end_with_an_output_frame() -> None:
+    # As long as whole output frames: there is no moment after the last one.
+    clip = moving(6)
+    out = ifrnet(clip, fps_num=48, timecodes=[Fraction(k, 24) for k in range(7)])
+    assert out.num_frames == 12
+    twice = ifrnet(clip, multi=2)
+    assert all(same(out.get_frame(n), twice.get_frame(n)) for n in range(12))
+
+
+def test_selection_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = moving(9, 32, 32)
+    times = [Fraction(k * k + 3 * k, 100) for k in range(10)]
+    whole = ifrnet(clip, fps_num=90, timecodes=times)
+    monkeypatch.setattr("vsifrnet.filter.MOST_OFFSETS", 4)
+    parts = ifrnet(clip, fps_num=90, timecodes=times)
+    assert parts.num_frames == whole.num_frames == 97
+    assert all(same(a, b) for a, b in zip(parts.frames(), whole.frames(), strict=True))

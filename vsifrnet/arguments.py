@@ -34,6 +34,9 @@ DUP_MODES = ("keep", "bridge")
 SLOWEST, FASTEST = Fraction(1, 100), 1000
 """Output frames per source frame."""
 
+MOST_DENOMINATOR = 10**6
+"""Of ``multi``."""
+
 MAX_FRAMES = 2**31 - 1
 
 
@@ -154,6 +157,11 @@ def timeline(
     if not fits or not SLOWEST <= multi <= FASTEST:
         raise ValueError(
             f"multi={multi!r}: accepted is an int or a Fraction from {SLOWEST} to {FASTEST}"
+        )
+    if Fraction(multi).denominator > MOST_DENOMINATOR:  # durations would outgrow their props
+        raise ValueError(
+            f"multi={multi!r}: accepted is a Fraction with a denominator up to {MOST_DENOMINATOR}, "
+            f"such as {Fraction(multi).limit_denominator(1001)!r}"
         )
     target = _target(fps_num, fps_den)
     result: Timeline | TimedTimeline

@@ -41,6 +41,9 @@ __all__ = ["ifrnet"]
 
 log = logging.getLogger("vsifrnet")
 
+MOST_OFFSETS = 4096
+"""Of one SelectEvery."""
+
 RGB_CACHE = 4
 """Converted source frames that are kept, beside two for each pair in flight."""
 
@@ -159,12 +162,7 @@ def _wire(
     dup_max: int,
 ) -> vs.VideoNode:
     """Build the graph that the module's docstring draws."""
-    cycle, offsets = timeline.lefts()
-
-    def retime(node: vs.VideoNode) -> vs.VideoNode:
-        node = node.std.SelectEvery(cycle, offsets, modify_duration=False)
-        return _uncached(node[: timeline.length])
-
+    retime = partial(_retime, timeline=timeline)
     sources = {k: retime(shift(clip, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
@@ -194,6 +192,30 @@ def _wire(
         timed = picked.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
     time = _Time(timeline, clip, list(sources), sc_mode)
     return timed.std.ModifyFrame([picked, moments, *sources.values()], time)
+
+
+def _retime(node: vs.VideoNode, timeline: Timeline | TimedTimeline) -> vs.VideoNode:
+    """Frame n of the result is the left frame of output frame n, counted in ``node``."""
+    cycle, offsets = timeline.lefts()
+    parts = []
+    # SelectEvery takes the square of the number of offsets to set up, and a film has 300,000.
+    whole = len(offsets) <= MOST_OFFSETS or cycle < node.num_frames
+    step = len(offsets) if whole else MOST_OFFSETS
+    for begin in range(0, len(offsets), step):
+        part = offsets[begin : begin + step]
+        if whole:
+            low, high = 0, cycle
+        else:
+            low = min(part[0], node.num_frames - 2)  # SelectEvery wants a cycle of two at least
+            high = max(part[-1] + 1, low + 2)
+        piece = node if whole else _uncached(node[low:high])
+        parts.append(
+            _uncached(
+                piece.std.SelectEvery(high - low, [k - low for k in part], modify_duration=False)
+            )
+        )
+    spliced = parts[0] if len(parts) == 1 else _uncached(vs.core.std.Splice(parts))
+    return _uncached(spliced[: timeline.length])
 
 
 class _First:
@@ -314,8 +336,7 @@ class _Blend:
         first, following, _ = f
         phase = float(self._timeline.position(n).phase)
         left, right = (
-            frames.read(frame).float().nan_to_num_(0.0).clamp_(0.0, 1.0)
-            for frame in (first, following)
+            frames.read(frame).float().nan_to_num_(0.0, 1.0, 0.0) for frame in (first, following)
         )
         return frames.write(torch.lerp(left, right, phase), like=first)
 

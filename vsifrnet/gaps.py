@@ -159,12 +159,14 @@ def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
     last = node.num_frames - 1
     if frames > 0:
         frames = min(frames, last)
-        node = node[frames:].std.DuplicateFrames([last - frames] * frames)
+        rest, repeated = node[frames:], [last - frames] * frames
     elif frames < 0:
         frames = max(frames, -last)
-        node = node[:frames].std.DuplicateFrames([0] * -frames)
+        rest, repeated = node[:frames], [0] * -frames
     else:
         return node
+    rest.std.SetVideoCache(mode=0)
+    node = rest.std.DuplicateFrames(repeated)
     node.std.SetVideoCache(mode=0)
     return node
 

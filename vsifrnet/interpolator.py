@@ -64,13 +64,14 @@ class Interpolator:
         """The picture at time ``t`` between ``img0`` (t = 0) and ``img1`` (t = 1).
 
         Args:
-            img0, img1: (3, H, W), RGB in [0, 1], any device and floating-point type.
+            img0, img1: (3, H, W), RGB, finite, any device and floating-point type. The network
+                sees [0, 1] of it; what lies beyond is moved with the rest.
             t: between 0 and 1, both left out.
             key: names the pair. A call with the key of the call before it reuses the encoded
                 pair, with the same result; None never does.
 
         Returns:
-            (3, H, W), float32, in [0, 1], on the network's device.
+            (3, H, W), float32, in [0, 1] or the range of the pair, on the network's device.
 
         Raises:
             ValueError: ``t`` is out of reach for weights that ignore it.

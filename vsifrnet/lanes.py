@@ -62,7 +62,7 @@ class Uploads:
             return source.number in self._frames
 
     def get(self, source: Source) -> Tensor:
-        """The frame on the device, in [0, 1], NaN as 0; on CUDA for the calling thread's stream."""
+        """The frame on the device, all numbers finite; on CUDA for the calling thread's stream."""
         key = source.number
         with self._lock:
             if key in self._frames:
@@ -70,7 +70,7 @@ class Uploads:
             frame, ready = self._frames.get(key, (None, None))
         if frame is None:
             frame = source.picture.to(self.device, non_blocking=True)
-            frame.nan_to_num_(0.0).clamp_(0.0, 1.0)
+            frame.nan_to_num_(0.0, 1.0, 0.0)
             if self.device.type == "cuda":
                 ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 ready.record()
@@ -208,7 +208,7 @@ class Lanes:
         """The picture at time ``t`` between two frames, asked for in ``queue``.
 
         Returns:
-            (3, H, W), in [0, 1], on the CPU, in the dtype of the frames.
+            (3, H, W), on the CPU, in the dtype of the frames.
 
         Raises:
             torch.OutOfMemoryError: the device's memory is too small for a single lane.

@@ -139,6 +139,8 @@ class Pair:
     features: tuple[Tensor, ...]
     """Encoder features (2 B, C, ...), at 1/2, 1/4, 1/8, 1/16 of ``scale`` times the size."""
     scale: float
+    limits: tuple[Tensor, Tensor] | None = None
+    """Least and largest value that a made picture may have, of no dimension; None is 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ class Synthesis:
     """What the decoders made. Lists run from fine to coarse."""
 
     image: Tensor
-    """(B, 3, H, W), float32, in [0, 1]."""
+    """(B, 3, H, W), float32, in [0, 1], or the pair's limits."""
     flows0: tuple[Tensor, ...]
     """Flow t -> 0, float32: at full size in its pixels, then at 1/2, 1/4, 1/8 of scale times it."""
     flows1: tuple[Tensor, ...]
@@ -226,7 +228,7 @@ class IFRNet(nn.Module):
             mask, residual = resize(mask, up), resize(residual, up)
         image = residual + blend(pair.pictures, flows[0], mask).add_(pair.mean)
         return Synthesis(
-            image=image.clamp(0.0, 1.0),
+            image=image.clamp(0.0, 1.0) if pair.limits is None else image.clamp(*pair.limits),
             flows0=tuple(flow[:, 0:2] for flow in flows),
             flows1=tuple(flow[:, 2:4] for flow in flows),
             features=tuple(features),

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -33,10 +35,10 @@ class Runner(Protocol):
     """Encodes a pair, then makes pictures at any number of times t. Not thread-safe."""
 
     def encode(self, img0: Tensor, img1: Tensor) -> None:
-        """Take up the pair (3, H, W), RGB in [0, 1], in place of the one before."""
+        """Take up the pair (3, H, W), RGB, mostly in [0, 1], in place of the one before."""
 
     def decode(self, t: float) -> Tensor:
-        """The picture at time ``t`` in the pair: (3, H, W), float32, in [0, 1]."""
+        """The picture at time ``t``: (3, H, W), float32, in [0, 1] or the range of the pair."""
 
     def forget(self) -> None:
         """Free the pair and all that was kept for speed."""
@@ -60,14 +62,25 @@ class Eager:
         self._pairs = []
         pair = [img[None].to(self.device, torch.float32) for img in (img0, img1)]
         height, width = self._size = img0.shape[1], img0.shape[2]
-        mean = pair_mean(*pair)
+        low, high = torch.aminmax(torch.stack([torch.stack(img.aminmax()) for img in pair]))
+        # Values beyond [0, 1] (whiter than white, colours beyond RGB) are moved with the picture
+        # as they are, or they would flicker; the network has learned to look at the others.
+        beyond = self.device.type != "cpu" or bool((low < 0.0) | (high > 1.0))
+        seen = [img.clamp(0.0, 1.0) for img in pair] if beyond else pair
+        mean = pair_mean(*seen)
         right, bottom = -width % self._multiple, -height % self._multiple
         if right or bottom:
             # Replicated, the border neither shifts the mean nor puts an edge into the picture.
-            pair = [F.pad(img, (0, right, 0, bottom), mode="replicate") for img in pair]
+            border = partial(F.pad, pad=(0, right, 0, bottom), mode="replicate")
+            pair, seen = [border(img) for img in pair], [border(img) for img in seen]
         for flip in self._flips:
-            flipped = [img.flip(flip) for img in pair] if flip else pair
-            self._pairs.append(self._network.encode(*flipped, scale=self._scale, mean=mean))
+            flipped = [img.flip(flip) for img in seen] if flip else seen
+            encoded = self._network.encode(*flipped, scale=self._scale, mean=mean)
+            if beyond:
+                pictures = torch.cat([img.flip(flip) for img in pair] if flip else pair) - mean
+                limits = low.clamp(max=0.0), high.clamp(min=1.0)
+                encoded = replace(encoded, pictures=pictures, limits=limits)
+            self._pairs.append(encoded)
 
     def decode(self, t: float) -> Tensor:
         """See :class:`Runner`."""

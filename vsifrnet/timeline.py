@@ -139,7 +139,8 @@ class TimedTimeline:
     def position(self, n: int) -> Position:
         """The moment that output frame ``n`` shows."""
         seconds = self.times[0] + n / self.rate
-        left = bisect_right(self.times, seconds) - 1
+        # What comes after the last output frame may lie where the last source frame ends.
+        left = min(bisect_right(self.times, seconds), self.frames) - 1
         begin, end = self.times[left : left + 2]
         return Position(left, (seconds - begin) / (end - begin))
 
