@@ -99,6 +99,12 @@ def test_wrong_usage(wrong, capsys):
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("option", ["--frames", "--runs"])
+def test_bench_speed_measures_at_least_one(option, capsys):
+    assert main(["bench", "speed", "--device", "cpu", "--against", "", "-q", option, "0"]) == 1
+    assert capsys.readouterr().err == f"vsifrnet bench: {option} 0: accepted is a number from 1\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion(shell, capsys):
     with pytest.raises(SystemExit, match="0"):

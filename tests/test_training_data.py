@@ -1,5 +1,7 @@
 """Real pictures: layouts, augmentation of pictures and flow together, videos, teachers."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+from vsifrnet import backend
+from vsifrnet.cli import main
 from vsifrnet.network import warp
-from vsifrnet.training import augment
+from vsifrnet.training import augment, teachers
+from vsifrnet.training.assets import read_picture
 from vsifrnet.training.datasets import Sequences, Triplets, shuffled
 from vsifrnet.training.errors import DataError, TrainingError
 from vsifrnet.training.flo import read_flo, write_flo
+from vsifrnet.training.loader import Batches, load_batches
 from vsifrnet.training.sample import Mixture, Sample, collate
-from vsifrnet.training.teachers import TEACHERS, Raft, label_triplets
+from vsifrnet.training.teachers import Dis, Raft, label_triplets
 from vsifrnet.training.videos import Choice, extract, extract_once, find_triplets
 
 
@@ -92,8 +98,8 @@ def test_triplets_labelled_by_dis(tmp_path):
     data = Triplets(tmp_path, size=None)
     assert len(data) == 4
     assert data.sample(0).flow is None
-    assert label_triplets(tmp_path, TEACHERS["dis"](), quiet=True) == 4
-    assert label_triplets(tmp_path, TEACHERS["dis"](), quiet=True) == 0
+    assert label_triplets(tmp_path, Dis(), quiet=True) == 4
+    assert label_triplets(tmp_path, Dis(), quiet=True) == 0
     flow = Triplets(tmp_path, size=None).sample(1).flow
     assert np.median(flow, axis=(0, 1)) == pytest.approx([-2.0, 1.0, 2.0, -1.0], abs=0.1)
     sample = Triplets(tmp_path, size=48, seed=1).sample(9)
@@ -139,6 +145,49 @@ def test_sequences_give_all_the_times_between(tmp_path):
     assert times == {i / 8 for i in range(1, 8)}
     with pytest.raises(DataError, match="10 pictures"):
         Sequences(tmp_path, span=9)
+
+
+def test_frames_are_ordered_by_number_and_of_one_size(tmp_path):
+    for number in range(1, 19):
+        image = np.full((32, 32, 3), 10 * number, np.uint8)
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    data = Sequences(tmp_path, span=8, size=32)
+    ends = [[int(path.stem) for path in (run[0], run[-1])] for run in data.starts]
+    assert ends == [[1, 9], [9, 17]]
+    Image.new("RGB", (48, 40)).save(tmp_path / "9.png")
+    with pytest.raises(DataError, match=r"[19]\.png is .*(32x32 .*48x40|48x40 .*32x32)"):
+        data.sample(0)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_grey_of_16_bits_is_scaled(tmp_path, mode, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[0, 128 * 257, 65535]], np.uint16)).save(path)
+    assert read_picture(path, mode)[0, :, 0].tolist() == [0, 128, 255]
+    Image.fromarray(np.array([[0, 128 * 257, 65535]], np.int32)).save(tmp_path / "a.tif")
+    assert read_picture(tmp_path / "a.tif", mode)[0, :, 0].tolist() == [0, 128, 255]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    with pytest.raises(DataError, match=r"cannot read the picture .*a\.png.*3 pixels"):
+        read_picture(path, mode)
+
+
+class Deadly:
+    """A data set whose second sample ends its process."""
+
+    def sample(self, index: int) -> Sample:
+        if index:
+            time.sleep(0.5)  # until the first has got through
+            os._exit(9)
+        image = np.zeros((8, 8, 3), np.uint8)
+        return Sample(img0=image, imgt=image, img1=image, t=0.5)
+
+
+def test_a_dead_worker_is_named_when_its_batch_is_asked_for():
+    batches = load_batches(Batches(Deadly(), 1), range(3), workers=1)
+    next(batches)
+    time.sleep(1.5)  # it dies meanwhile
+    with pytest.raises(TrainingError, match=r"died .*memory.*/dev/shm.*--workers than 1"):
+        next(batches)
 
 
 def write_video(path: Path, frames: list[np.ndarray] | None = None) -> None:
@@ -188,6 +237,39 @@ def test_extraction_is_done_once_for_the_same_videos(tmp_path):
     assert marker.read_bytes() == b"untouched"
     extract_once([video], root, Choice(every=5))
     assert marker.read_bytes() != b"untouched"
+    os.utime(video, (0, 0))  # as another file under the same name
+    marker.write_bytes(b"of the other video")
+    extract_once([video], root, Choice(every=5))
+    assert marker.read_bytes() != b"of the other video"
+
+
+def test_triplets_cut_out_anew_do_not_keep_old_flow_or_pictures(tmp_path):
+    video, root = tmp_path / "a.mkv", tmp_path / "out"
+    write_video(video)
+    extract_once([video], root, Choice(every=1))
+    label_triplets(root, Dis(), quiet=True)
+    extract_once([video], root, Choice(every=4, stride=2))
+    data = Triplets(root, size=None)
+    assert data.sample(0).flow is None
+    assert len(list(root.glob("sequences/*/*"))) == len(data)
+    (root / "source.txt").unlink()
+    with pytest.raises(DataError, match=r"out.sequences was not cut out of videos"):
+        extract_once([video], root, Choice())
+    assert data.sample(0).imgt.size  # not deleted
+
+
+def test_triplets_of_videos_may_be_weeded(tmp_path):
+    video, root = tmp_path / "a.mkv", tmp_path / "out"
+    write_video(video)
+    extract_once([video], root, Choice())
+    names = Triplets(root).names
+    (root / "sequences" / names[0]).rename(tmp_path / "weeded")
+    extract_once([video], root, Choice())
+    assert Triplets(root).names == names[1:]
+    assert label_triplets(root, Dis(), quiet=True) == len(names) - 1
+    (root / "source.txt").unlink()
+    with pytest.raises(DataError, match=r"cannot read the picture"):  # an official list
+        Triplets(root, size=None).sample(0)
 
 
 def test_what_is_no_video_is_named(tmp_path):
@@ -217,6 +299,15 @@ def test_raft_says_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(TrainingError, match=r"torchvision|weights of raft are missing"):
         Raft()
+
+
+@pytest.mark.parametrize(("flags", "device"), [([], None), (["--device", "cpu"], "cpu")])
+def test_the_teacher_gets_the_device(tmp_path, monkeypatch, flags, device):
+    write_triplets(tmp_path, 1)
+    got = []
+    monkeypatch.setitem(teachers.TEACHERS, "raft", lambda device: got.append(device) or Dis())
+    assert main(["flow", str(tmp_path), "--teacher", "raft", "-q", *flags]) == 0
+    assert got == [backend.resolve(device).device]
 
 
 def test_a_mixture_keeps_its_shares():

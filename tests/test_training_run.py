@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from test_training_data import write_triplets
 from test_training_synthetic import make_assets
@@ -28,7 +29,7 @@ from vsifrnet.training.losses import SyntheticLoss
 from vsifrnet.training.optim import Muon, learning_rate, orthogonalize
 from vsifrnet.training.sample import Sample
 from vsifrnet.training.trainer import Settings, Trainer
-from vsifrnet.training.validation import validate
+from vsifrnet.training.validation import ClipTriplets, validate
 
 ROOT = Path(__file__).parents[1]
 
@@ -133,13 +134,102 @@ def test_nan_is_named_and_the_last_checkpoint_kept(tmp_path):
     assert all(bool(torch.isfinite(value).all()) for value in state["network"].values())
 
 
+def test_a_ruined_network_ends_the_run_with_a_message_not_a_crash(tmp_path):
+    # A NaN in the flow, as too high a learning rate gives it: torch's gradient of grid_sample
+    # would end the process.
+    run = trainer(tmp_path, steps=9, clip=0.0)
+    run.network.decoder1.convblock[2].bias.data[0] = float("nan")
+    with pytest.raises(NotFiniteError, match="at step 0: a lower learning rate"):
+        run.run()
+    with pytest.raises(NotFiniteError, match="weight 'decoder1"):
+        run.save()
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+class Killed(Batches):
+    """Batches of a run that is killed before step ``until``."""
+
+    until = 3
+
+    def __getitem__(self, step: int):
+        if step == self.until:
+            raise KeyboardInterrupt
+        return super().__getitem__(step)
+
+
+def test_the_best_weights_are_those_of_a_run_never_stopped(tmp_path):
+    scores = {2: 50.0, 4: 40.0, 6: 45.0}
+
+    def validating() -> Trainer:
+        run = trainer(tmp_path, steps=6, validate_every=2)
+        run.validate = lambda _network: {"a": scores[run.step], "mean": scores[run.step]}
+        return run
+
+    killed = validating()
+    killed.batches = Killed(Shift(), 2)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    again = validating()
+    again.resume()
+    again.run()
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["best"] == 50.0
+    with safe_open(tmp_path / "best.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "2"
+    assert read_log(tmp_path / "validation.csv")["mean"] == [50.0, 40.0, 45.0]
+
+
+def test_other_losses_and_sets_begin_other_logs(tmp_path):
+    def run(steps: int, loss: nn.Module, name: str, score: float) -> None:
+        run = trainer(tmp_path, steps=steps, loss=loss, validate_every=1)
+        run.validate = lambda _network: {name: score, "mean": score}
+        if run.checkpoint.is_file():
+            run.resume()
+        run.run()
+
+    class Other(SyntheticLoss):
+        def forward(self, network, batch):
+            return {"other": sum(super().forward(network, batch).values())}
+
+    run(1, SyntheticLoss(), "a", 50.0)
+    before = (tmp_path / "log.csv").read_text()
+    run(2, Other(), "b", 30.0)
+    assert (tmp_path / "log-before-step-2.csv").read_text() == before
+    assert list(read_log(tmp_path / "log.csv")) == ["step", "lr", "speed", "other"]
+    # 30 dB on one set is no worse than 50 on another: it is the best of what is validated now.
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["best"] == 30.0
+    assert (tmp_path / "curve.png").is_file()
+
+
+def test_a_new_schedule_begins_once(tmp_path):
+    trainer(tmp_path, steps=2).run()
+    first = trainer(tmp_path, steps=6)
+    first.resume(new_schedule=True)
+    assert first.first_step == 2
+    first.step = 4
+    first.save()
+    again = trainer(tmp_path, steps=6)
+    again.resume(new_schedule=True)
+    assert (again.step, again.first_step) == (4, 2)
+
+
+def test_validating_on_clips(tmp_path):
+    clip = Path(__file__).parents[1] / "examples/launch.webm"
+    sets = {"launch": ClipTriplets(clip, count=2)}
+    samples = [sets["launch"].sample(i) for i in range(3)]
+    assert samples[0].img0.shape == samples[0].imgt.shape == (256, 448, 3)
+    assert samples[0] is samples[2]
+    assert 20 < validate(fresh_network("S", 0), sets, samples=2)["launch"] < 60
+    with pytest.raises(DataError, match="cannot read the video"):
+        ClipTriplets(Path(__file__))
+
+
 def test_a_full_disk_is_named_and_the_last_checkpoint_kept(tmp_path, monkeypatch):
     run = trainer(tmp_path, steps=2)
     run.run()
     before = (tmp_path / "checkpoint.pt").read_bytes()
 
-    def full(state, path):
-        path.write_bytes(b"half")
+    def full(state, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
@@ -255,6 +345,11 @@ def test_the_learning_rate_rises_then_falls_to_its_last():
         ([], "nothing to train on"),
         (["--assets", "nowhere"], "neither a folder"),
         (["--share", "videos=1"], "names videos"),
+        (["--crop", "100"], "--crop 100: accepted is a multiple of 16"),
+        (["--log-every", "0"], "--log-every 0: accepted is a number from 1"),
+        (["--workers", "-1"], "--workers -1: accepted is a number from 0"),
+        (["--lr", "0"], "--lr 0.0: accepted is a number above 0"),
+        (["--ema", "2"], r"--ema 2\.0: accepted is 0 or more"),
         (["--triplets", "nowhere"], r"tri_trainlist\.txt"),
         (["--sequences", "nowhere"], "no pictures"),
         (["--videos", "none.mkv"], r"no video none\.mkv"),

@@ -62,10 +62,18 @@ class Result:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure what the command's arguments say, and print it."""
+    """Measure what the command's arguments say, and print it.
+
+    Raises:
+        ValueError: an argument that is not accepted, or a device that is not there.
+    """
     from vsifrnet import backend
     from vsifrnet.benchmarks import contenders, cost
 
+    for name in ("frames", "runs"):
+        number = getattr(arguments, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name} {number}: accepted is a number from 1")
     if arguments.cost:
         sys.stdout.write(cost.table())
         return 0
@@ -91,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         "model": arguments.model,
         "clip": str(arguments.clip) if arguments.clip else None,
     }
-    frames = arguments.frames or (2000 if cuda else 24)
+    frames = (2000 if cuda else 24) if arguments.frames is None else arguments.frames
     others = [name for name in arguments.against.split(",") if name]
     known = [name for name in contenders.CONTENDERS if name != "ours"]
     if unknown := set(others) - set(known):

@@ -33,16 +33,23 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
         default="dis",
         help="dis: OpenCV's, nothing to download (default); raft: torchvision's, if present",
     )
+    parser.add_argument(
+        "--device",
+        help="of raft: cpu, cuda, cuda:1; default cuda where there is one",
+        **options.READERS["device"],
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
+    from vsifrnet.backend import resolve
     from vsifrnet.cli import CommandError
 
     try:
         from vsifrnet.training.teachers import TEACHERS, label_triplets
     except ImportError as error:
         raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
-    labelled = label_triplets(arguments.root, TEACHERS[arguments.teacher](), quiet=arguments.quiet)
+    teacher = TEACHERS[arguments.teacher](resolve(arguments.device).device)
+    labelled = label_triplets(arguments.root, teacher, quiet=arguments.quiet)
     log.info("labelled %d triplets in %s", labelled, arguments.root / "flow")
     return 0

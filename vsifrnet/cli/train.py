@@ -53,8 +53,18 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
         metavar="DATA=SHARE",
         help="share of the samples, as in --share assets=0.9 --share videos=0.1",
     )
-    data.add_argument("--crop", type=int, default=128, help="side of the samples [128]")
+    data.add_argument(
+        "--crop", type=int, default=128, help="side of the samples, a multiple of 16 [128]"
+    )
     data.add_argument("--seed", type=int, default=0)
+    data.add_argument(
+        "--validate",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="VIDEO",
+        help="videos to validate on, beside held-out pictures and test lists; not trained on",
+    )
     data.add_argument(
         "--preview", type=Path, metavar="SHEET.PNG", help="write a sheet of samples and stop"
     )
@@ -83,7 +93,10 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     recipe.add_argument(
         "--new-schedule",
         action="store_true",
-        help="when going on: warm up and decay anew, for a run that goes on with other settings",
+        help=(
+            "when going on with another --lr, --lr-last, --warmup or --steps: warm up and decay "
+            "anew from here"
+        ),
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument(
@@ -110,10 +123,12 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         import av  # noqa: F401
         import cv2
+        import matplotlib  # noqa: F401
         import torch
         from PIL import Image  # noqa: F401
     except ImportError as error:
         raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
+    _check(arguments)
     cv2.setNumThreads(1)  # the data's share of the cores is its worker processes
     data = _data(arguments)
     if arguments.preview:
@@ -148,7 +163,6 @@ def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
         lr_last=last if arguments.lr_last is None else arguments.lr_last,
         warmup=arguments.warmup,
         optimizer=optimizer,
-        weight_decay=0.0 if optimizer == "muon" else 1e-4,
         clip=arguments.clip,
         ema=arguments.ema,
         bf16=arguments.bf16,
@@ -168,9 +182,32 @@ def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
     if trainer.checkpoint.is_file():
         trainer.resume(new_schedule=arguments.new_schedule)
         log.info("going on from %s at step %d", trainer.checkpoint, trainer.step)
+        if trainer.step >= settings.steps:
+            log.warning("nothing is left to do: --steps %d is where it is already", settings.steps)
     trainer.run()
     if trainer.rank == 0:
         log.info("wrote %s and %s", trainer.weights, draw_curve(arguments.out))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse numbers that no run can be made with."""
+    from vsifrnet.cli import CommandError
+
+    for least, names in (
+        (1, ("steps", "batch", "stride", "log_every", "save_every", "threads")),
+        (0, ("warmup", "workers", "validate_every", "clip", "lr_last")),
+    ):
+        for name in names:
+            value = getattr(arguments, name)
+            if value is not None and not least <= value < float("inf"):
+                name = name.replace("_", "-")
+                raise CommandError(f"--{name} {value}: accepted is a number from {least}")
+    if arguments.crop < 16 or arguments.crop % 16:
+        raise CommandError(f"--crop {arguments.crop}: accepted is a multiple of 16, such as 128")
+    if arguments.lr is not None and not 0 < arguments.lr < float("inf"):
+        raise CommandError(f"--lr {arguments.lr}: accepted is a number above 0")
+    if not 0 <= arguments.ema < 1:
+        raise CommandError(f"--ema {arguments.ema}: accepted is 0 or more and less than 1")
 
 
 def _network(arguments: argparse.Namespace) -> IFRNet:
@@ -208,20 +245,23 @@ def _data(arguments: argparse.Namespace) -> DataSet:
         raise DataError(f"--share names {', '.join(sorted(unknown))}, of which no data is given")
     if not parts:
         raise DataError("nothing to train on: give --assets, --triplets, --sequences or --videos")
+    if not sum(shares.get(name, 1.0) for name in parts):
+        raise DataError("--share: all data that are given have the share 0")
     return Mixture([(part, shares.get(name, 1.0)) for name, part in parts.items()], seed=seed)
 
 
 def _validation(arguments: argparse.Namespace) -> Any:
-    """What validates: held-out synthetic motion, or Vimeo90K's test list, where there is one."""
+    """What validates: held-out synthetic motion, Vimeo90K's test list where it is there, videos."""
     from vsifrnet.training.assets import Assets
     from vsifrnet.training.datasets import LISTS, Triplets
-    from vsifrnet.training.validation import synthetic_sets, validate
+    from vsifrnet.training.validation import ClipTriplets, synthetic_sets, validate
 
     sets: dict[str, DataSet] = {}
     if arguments.assets:
         sets |= synthetic_sets(Assets(arguments.assets, "held-out"))
     if arguments.triplets and (arguments.triplets / LISTS["test"]).is_file():
         sets["triplets"] = Triplets(arguments.triplets, "test", size=None)
+    sets |= {path.name: ClipTriplets(path) for path in arguments.validate}
     return (lambda network: validate(network, sets)) if sets else None
 
 

@@ -43,12 +43,21 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
     """(H, W, 3 or 4).
 
     Raises:
-        DataError: the file is missing or not a whole picture.
+        DataError: the file is missing, not a whole picture, or larger than Pillow reads.
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+            if image.mode != "I" and not image.mode.startswith("I;16"):
+                return np.asarray(image.convert(mode))
+            # Pillow would clip grey of 16 bits; of colour it keeps the upper eight, as here.
+            grey = np.clip(np.asarray(image), 0, 65535) >> 8
+            return np.asarray(Image.fromarray(grey.astype(np.uint8)).convert(mode))
+    except (
+        OSError,
+        UnidentifiedImageError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise DataError(f"cannot read the picture {path}: {error}") from error
 
 

@@ -24,7 +24,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         TrainingError: the disk is full or cannot be written; what was at ``path`` is untouched.
     """
-    _write(path, lambda partial: torch.save(state, partial))
+
+    def write(partial: Path) -> None:
+        # torch writes files of its own with errors that do not name a full disk.
+        with partial.open("wb") as file:
+            torch.save(state, file)
+
+    _write(path, write)
 
 
 def export_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -57,5 +63,5 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
     except (OSError, RuntimeError, SafetensorError) as error:
-        # torch reports a full disk as a RuntimeError.
-        raise TrainingError(f"cannot write {path}: {error}; what was there is kept") from error
+        kept = "; what was there is kept" if path.exists() else ""
+        raise TrainingError(f"cannot write {path}: {error}{kept}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from vsifrnet.training.assets import SUFFIXES, list_pictures, read_picture
 from vsifrnet.training.augment import augment
 from vsifrnet.training.errors import DataError
 from vsifrnet.training.flo import read_flo
-from vsifrnet.training.sample import Field, Sample, generator
+from vsifrnet.training.sample import Field, Picture, Sample, generator
 
-__all__ = ["Sequences", "Triplets", "shuffled"]
+__all__ = ["LISTS", "SOURCE", "Sequences", "Triplets", "shuffled"]
 
 LISTS = {"train": "tri_trainlist.txt", "test": "tri_testlist.txt"}
 """Vimeo90K's official lists, by part."""
+
+SOURCE = "source.txt"
+"""In a folder of triplets that were cut out of videos: which videos, and how."""
 
 
 def shuffled(index: int, length: int, seed: int) -> int:
@@ -33,6 +37,7 @@ class Triplets:
 
     ``<root>/sequences/<a>/<b>/im{1,2,3}.png``, listed in ``<root>/tri_trainlist.txt`` and
     ``tri_testlist.txt``; flow in ``<root>/flow/<a>/<b>/flow_t{0,1}.flo`` (``vsifrnet flow``).
+    Triplets cut out of videos may be weeded: those whose folder is gone are left out.
 
     Args:
         root: the folder (``vimeo_triplet``).
@@ -60,6 +65,12 @@ class Triplets:
             raise DataError(f"cannot read the list {path}: {error.strerror}") from error
         if not self.names:
             raise DataError(f"the list {path} is empty")
+        if (root / SOURCE).is_file():
+            self.names = [name for name in self.names if (root / "sequences" / name).is_dir()]
+            if not self.names:
+                raise DataError(
+                    f"all triplets that {path} names are gone from {root / 'sequences'}"
+                )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -91,6 +102,8 @@ class Triplets:
 class Sequences:
     """Runs of frames: a folder of pictures each, in order of their names (GoPro, Adobe240).
 
+    Numbers in names count by value: 2.png comes before 10.png.
+
     A sample is a frame between two that lie ``span`` apart, at a t drawn from 1/span, 2/span...
 
     Args:
@@ -99,7 +112,8 @@ class Sequences:
         size, seed: as for :class:`Triplets`.
 
     Raises:
-        DataError: no folder has ``span`` + 1 pictures.
+        DataError: no folder has ``span`` + 1 pictures; in ``sample``, a picture is broken, or
+            pictures of one folder differ in size.
     """
 
     def __init__(self, root: Path, *, span: int = 8, size: int = 224, seed: int = 0) -> None:
@@ -109,7 +123,7 @@ class Sequences:
             folders.setdefault(path.parent, []).append(path)
         self.starts: list[Sequence[Path]] = [
             paths[i : i + span + 1]
-            for paths in folders.values()
+            for paths in (sorted(found, key=_by_number) for found in folders.values())
             for i in range(0, len(paths) - span, span)
         ]
         if not self.starts:
@@ -122,9 +136,25 @@ class Sequences:
 
     def sample(self, index: int) -> Sample:
         """Sample ``index``, augmented; its flow is not known."""
-        paths = self.starts[shuffled(index, len(self.starts), self.seed)]
+        run = self.starts[shuffled(index, len(self.starts), self.seed)]
         rng = generator(self.seed, index, 3)
         step = int(rng.integers(1, self.span))
-        img0, imgt, img1 = (read_picture(paths[i]) for i in (0, step, self.span))
+        paths = [run[i] for i in (0, step, self.span)]
+        img0, imgt, img1 = pictures = [read_picture(path) for path in paths]
+        for path, picture in zip(paths, pictures, strict=True):
+            if picture.shape != img0.shape:
+                raise DataError(
+                    f"{paths[0]} is {_size(img0)} and {path} is {_size(picture)}: the pictures of "
+                    "a folder must be of one size"
+                )
         sample = Sample(img0=img0, imgt=imgt, img1=img1, t=step / self.span)
         return augment(sample, self.size, rng)
+
+
+def _by_number(path: Path) -> str:
+    """What sorts names with numbers by the numbers' values: they are made equally long."""
+    return re.sub(r"[0-9]+", lambda number: number[0].zfill(20), path.name)
+
+
+def _size(picture: Picture) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -42,7 +45,7 @@ def load_batches(
     """The batches of ``steps`` in order; in ``pinned`` memory, which CUDA copies from meanwhile.
 
     Raises:
-        TrainingError: what a data set said was wrong.
+        TrainingError: what a data set said was wrong, or a worker process died.
     """
     loader = DataLoader(
         batches,
@@ -55,10 +58,35 @@ def load_batches(
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
     )
-    for batch in loader:
+    iterator = _start(loader)
+    while True:
+        try:
+            batch = next(iterator, None)
+        except RuntimeError as error:
+            if not re.search("exited unexpectedly|killed by signal", str(error)):
+                raise
+            raise TrainingError(
+                f"a process that makes samples died ({error}): perhaps memory ran out, or /dev/shm "
+                f"is too small; fewer --workers than {workers} need less of both, 0 no /dev/shm"
+            ) from error
+        if batch is None:
+            return
         if isinstance(batch, TrainingError):
             raise batch
         yield batch
+
+
+def _start(loader: DataLoader[Batch | TrainingError]) -> Iterator[Batch | TrainingError]:
+    """An iterator whose dead workers are noticed by ``next`` alone.
+
+    PyTorch's handler of SIGCHLD would raise wherever the main thread is, far from load_batches.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    iterator = iter(loader)
+    signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+    return iterator
 
 
 def _one_thread(_worker: int) -> None:

@@ -29,9 +29,12 @@ class Teacher(Protocol):
 
 
 class Dis:
-    """OpenCV's dense inverse search (Kroeger et al. 2016): fair, fast, nothing to download."""
+    """OpenCV's dense inverse search (Kroeger et al. 2016): fair, fast, nothing to download.
 
-    def __init__(self) -> None:
+    It runs on the CPU, whatever ``device`` is.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
         self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
@@ -78,7 +81,7 @@ class Raft:
         return made
 
 
-TEACHERS: dict[str, Callable[[], Teacher]] = {"dis": Dis, "raft": Raft}
+TEACHERS: dict[str, Callable[[torch.device], Teacher]] = {"dis": Dis, "raft": Raft}
 
 
 def label_triplets(root: Path, teacher: Teacher, *, quiet: bool = False) -> int:

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from vsifrnet.files import replacing
 from vsifrnet.network import IFRNet
 from vsifrnet.training.checkpoint import export_weights, load_checkpoint, save_checkpoint
+from vsifrnet.training.curve import draw_curve
 from vsifrnet.training.errors import NotFiniteError, TrainingError
 from vsifrnet.training.loader import Batches, load_batches
 from vsifrnet.training.optim import learning_rate, make_optimizers, set_learning_rate
@@ -57,7 +58,7 @@ class Settings:
     """Autocast to bfloat16; None where the hardware has it."""
     workers: int = 1
     log_every: int = 50
-    """Steps between rows of the log, and of checks that the loss is finite."""
+    """Steps between rows of the log."""
     save_every: int = 500
     validate_every: int = 1000
     """Steps between validations; 0 never validates."""
@@ -121,6 +122,8 @@ class Trainer:
         self.first_step = 0
         """Where the schedule began: not 0 where a run goes on with new settings."""
         self.best = float("-inf")
+        self.validated: tuple[str, ...] = ()
+        """The sets that ``best`` is the mean over."""
 
     def _state(self) -> dict[str, Tensor]:
         return self.network.state_dict()
@@ -138,12 +141,21 @@ class Trainer:
         return self.settings.out / WEIGHTS
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights."""
+        """Write the checkpoint and the averaged weights.
+
+        Raises:
+            NotFiniteError: the weights are ruined; what was written before stays.
+            TrainingError: the disk is full or cannot be written; likewise.
+        """
+        for name, value in self._state().items():
+            if not bool(torch.isfinite(value).all()):
+                raise NotFiniteError(self._not_finite(f"weight '{name}'", "not finite"))
         settings = {name: str(value) for name, value in asdict(self.settings).items()}
         state = {
             "step": self.step,
             "first_step": self.first_step,
             "best": self.best,
+            "validated": self.validated,
             "settings": settings,
             "network": self._state(),
             "ema": self.average,
@@ -160,7 +172,8 @@ class Trainer:
         """Go on from a checkpoint (this run's own by default).
 
         ``new_schedule`` starts warm-up and cosine anew at the checkpoint's step, for a run that
-        goes on with other settings; without it a run goes on as if it had never stopped.
+        goes on with other settings; without it a run goes on as if it had never stopped. A
+        checkpoint of the new schedule is gone on with as it is.
         """
         state = load_checkpoint(path or self.checkpoint)
         try:
@@ -173,8 +186,12 @@ class Trainer:
         for name, value in self.average.items():
             value.copy_(state["ema"][name])
         self.step = state["step"]
-        self.first_step = self.step if new_schedule else state["first_step"]
-        self.best = float("-inf") if new_schedule else state["best"]
+        self.first_step, self.best = state["first_step"], state["best"]
+        self.validated = tuple(state.get("validated", ()))
+        before = state["settings"]
+        schedule = ("steps", "lr", "lr_last", "warmup")
+        if new_schedule and any(before[x] != str(getattr(self.settings, x)) for x in schedule):
+            self.first_step, self.best = self.step, float("-inf")
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -182,7 +199,8 @@ class Trainer:
         """Train up to ``settings.steps``.
 
         Raises:
-            NotFiniteError: the loss became NaN or infinite; the last checkpoint is from before.
+            NotFiniteError: the loss, the gradient or the weights became NaN or infinite; the last
+                checkpoint is from before.
             TrainingError: data or disk failed; likewise.
         """
         settings = self.settings
@@ -213,7 +231,6 @@ class Trainer:
                 progress.update()
                 if self.step % settings.log_every == 0 or self.step == settings.steps:
                     means = {name: float(total) / counted for name, total in totals.items()}
-                    self._check_finite(means)
                     speed = counted * settings.batch / (time.monotonic() - since)
                     progress.set_postfix_str(
                         f"loss {sum(means.values()):.4f}, {speed:.1f} samples/s"
@@ -222,12 +239,14 @@ class Trainer:
                         journal.write(self.step, {"lr": self.lr, "speed": speed, **means})
                     totals, counted, since = {}, 0, time.monotonic()
                 last = self.step == settings.steps
+                every = settings.validate_every
+                # Validated first: the checkpoint says which weights were the best.
+                if self.rank == 0 and every and (self.step % every == 0 or last):
+                    began = time.monotonic()
+                    self._validate(journal)
+                    since += time.monotonic() - began
                 if self.rank == 0 and (self.step % settings.save_every == 0 or last):
                     self.save()
-                every = settings.validate_every
-                if self.rank == 0 and every and (self.step % every == 0 or last):
-                    self._validate(journal)
-                    since = time.monotonic()
 
     @property
     def lr(self) -> float:
@@ -248,12 +267,16 @@ class Trainer:
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
         with autocast:
             terms: dict[str, Tensor] = objective(batch)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        if self.settings.clip > 0:
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-            if not bool(torch.isfinite(norm)):
-                self._check_finite({name: term.item() for name, term in terms.items()})
-                raise NotFiniteError(self._not_finite("gradient", float(norm)))
+        total = torch.stack(list(terms.values())).sum()
+        # Before the gradient: that of grid_sample at a NaN ends the process on the CPU.
+        if not bool(torch.isfinite(total)):
+            self._check_finite({name: term.item() for name, term in terms.items()})
+            raise NotFiniteError(self._not_finite("loss", str(float(total))))
+        total.backward()  # type: ignore[no-untyped-call]
+        most = self.settings.clip if self.settings.clip > 0 else float("inf")
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), most)
+        if not bool(torch.isfinite(norm)):
+            raise NotFiniteError(self._not_finite("gradient", str(float(norm))))
         for optimizer in self.optimizers:
             optimizer.step()
         # Early on the average follows closely, or it would drag the first weights along.
@@ -265,12 +288,13 @@ class Trainer:
     def _check_finite(self, terms: dict[str, float]) -> None:
         for name, value in terms.items():
             if value != value or abs(value) == float("inf"):
-                raise NotFiniteError(self._not_finite(f"loss '{name}'", value))
+                raise NotFiniteError(self._not_finite(f"loss '{name}'", str(value)))
 
-    def _not_finite(self, what: str, value: float) -> str:
+    def _not_finite(self, what: str, value: str) -> str:
         return (
             f"the {what} is {value} at step {self.step}: a lower learning rate (now {self.lr:.2e}) "
-            f"may help; {self.checkpoint} is from before it"
+            f"may help; {self.checkpoint} is from before it. If going on from there ends likewise, "
+            "it was too late already: begin in another folder"
         )
 
     def _validate(self, journal: _Journal | None) -> None:
@@ -282,9 +306,12 @@ class Trainer:
         if journal is not None:
             journal.write_validation(self.step, result)
         log.info("step %d: %s", self.step, ", ".join(f"{k} {v:.2f}" for k, v in result.items()))
+        if tuple(result) != self.validated:  # a mean over other sets does not compare
+            self.validated, self.best = tuple(result), float("-inf")
         if result["mean"] > self.best:
             self.best = result["mean"]
             self._export("best.safetensors")
+        draw_curve(self.settings.out)
 
 
 class _Journal:
@@ -305,6 +332,10 @@ class _Journal:
 
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
+    header = ",".join(row) + "\n"
+    if path.exists() and path.stat().st_size and path.open().readline() != header:
+        # Of another loss or other sets: kept, and another file begun.
+        path.replace(path.with_name(f"{path.stem}-before-step-{row['step']}{path.suffix}"))
     new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")

@@ -1,16 +1,21 @@
-"""Validation while training: PSNR on held-out synthetic motion, by how much moves."""
+"""Validation while training: PSNR on held-out synthetic motion, by how much moves, and on clips."""
 
 from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vsifrnet.network import IFRNet
 from vsifrnet.training.assets import Assets
-from vsifrnet.training.sample import DataSet, collate
+from vsifrnet.training.errors import DataError
+from vsifrnet.training.sample import DataSet, Sample, collate
 from vsifrnet.training.synthetic import PACES, LayeredMotion
+from vsifrnet.training.videos import Choice, find_triplets
 
-__all__ = ["psnr", "synthetic_sets", "validate"]
+__all__ = ["ClipTriplets", "psnr", "synthetic_sets", "validate"]
 
 
 def psnr(picture: Tensor, target: Tensor) -> Tensor:
@@ -25,6 +30,40 @@ def synthetic_sets(assets: Assets, *, size: int = 160, t: float = 0.5) -> dict[s
         pace: LayeredMotion(assets, size=size, seed=2**31, t=t, clean=True, pace=pace)
         for pace in PACES
     }
+
+
+class ClipTriplets:
+    """Frames of a video that are made again from their neighbours, at most one a second or so.
+
+    Cuts, still pairs and held drawings are left out, as in what is trained on; the pictures are
+    their middles of up to 448x256.
+
+    Raises:
+        DataError: the file is no video, or nothing in it moves.
+    """
+
+    def __init__(self, path: Path, *, count: int = 16) -> None:
+        choice = Choice(every=24)
+        self._samples = []
+        for _, pictures in islice(find_triplets(path, choice), count):
+            height, width, _ = pictures[0].shape
+            high, wide = (
+                min(side, most) // 16 * 16
+                for side, most in ((height, choice.height), (width, choice.width))
+            )
+            if not high or not wide:
+                raise DataError(
+                    f"{path} has pictures of {width}x{height}: accepted is 16x16 or more"
+                )
+            top, left = (height - high) // 2, (width - wide) // 2
+            img0, imgt, img1 = (x[top : top + high, left : left + wide] for x in pictures)
+            self._samples.append(Sample(img0=img0, imgt=imgt, img1=img1, t=0.5))
+        if not self._samples:
+            raise DataError(f"nothing to validate on in {path}: everything is static or a cut")
+
+    def sample(self, index: int) -> Sample:
+        """Sample ``index``; after the last comes the first again."""
+        return self._samples[index % len(self._samples)]
 
 
 @torch.inference_mode()

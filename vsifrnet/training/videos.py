@@ -8,6 +8,7 @@ triplets are cut out once. What is on disk can be looked at, weeded, labelled wi
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from vsifrnet.training.datasets import LISTS
+from vsifrnet.training.datasets import LISTS, SOURCE
 from vsifrnet.training.errors import DataError, TrainingError
 from vsifrnet.training.sample import Picture, generator
 
@@ -117,21 +118,50 @@ def extract(
 def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool = False) -> None:
     """Do what :func:`extract` does unless ``root`` has the same videos' triplets already.
 
-    Under torchrun the first process does it and the others wait.
+    Triplets of other videos or choices go, and their flow with them: names are the same for other
+    pictures. Under torchrun the first process does it and the others wait.
+
+    Raises:
+        DataError: a video is missing or unfit, or ``root`` has pictures not cut out by this.
+        TrainingError: what is in ``root`` cannot be replaced, or the disk is full.
     """
     for path in paths:
         if not path.is_file():
             raise DataError(f"there is no video {path}")
-    note = root / "source.txt"
-    wanted = "".join(f"{path.resolve()}\n" for path in paths) + f"{choice}\n"
+    note = root / SOURCE
+    wanted = "".join(_identity(path) for path in paths) + f"{choice}\n"
     if int(os.environ.get("RANK", "0")) == 0:
         if note.is_file() and note.read_text() == wanted:
             return
-        note.unlink(missing_ok=True)
+        _clear(root, note)
         extract(paths, root, choice, quiet=quiet)
         note.write_text(wanted)
     while not (note.is_file() and note.read_text() == wanted):
         time.sleep(1.0)
+
+
+def _identity(path: Path) -> str:
+    """What changes when a video is replaced by another under its name."""
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n"
+
+
+def _clear(root: Path, note: Path) -> None:
+    # Somebody's own data set must not be deleted.
+    if (root / "sequences").exists() and not note.is_file():
+        raise DataError(
+            f"{root / 'sequences'} was not cut out of videos (there is no {note}): "
+            "move it away, or choose another folder"
+        )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        note.write_text("")  # still ours if the run is stopped before the end
+        (root / LISTS["train"]).unlink(missing_ok=True)
+        for folder in (root / "flow", root / "sequences"):
+            if folder.exists():
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise TrainingError(f"cannot replace the triplets in {root}: {error}") from error
 
 
 def _write(folder: Path, pictures: list[Picture], choice: Choice, rng: np.random.Generator) -> None:
