@@ -163,6 +163,32 @@ def test_names_the_picture_that_is_wrong(source, tmp_path, capsys):
     assert frames(source, out, "--overwrite") == 0
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_damaged_picture_is_not_copied(depth, source, tmp_path, capsys):
+    out, path = tmp_path / "out", source / "f10.png"
+    save(path, seed=2, depth=depth)
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    assert frames(source, out, "--multi", 1) == 1  # where nothing but copies is made
+    assert "f10.png: a damaged picture" in capsys.readouterr().err
+    assert not (out / "00000003.png").exists()
+    path.write_bytes(good)
+    assert frames(source, out, "--multi", 1) == 0
+    assert (out / "00000003.png").read_bytes() == good
+
+
+def test_goes_on_with_the_same_names_and_quality_only(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    jpeg = ("--pattern", "%d.jpg")
+    assert frames(source, out, "--pattern", "wrong.jpg") == 1  # does not claim the folder
+    assert frames(source, out, *jpeg) == 0
+    capsys.readouterr()
+    assert frames(source, out, *jpeg, "--quality", 20) == 1
+    assert "has results made with quality='95', not '20'" in capsys.readouterr().err
+    assert frames(source, out, "--pattern", "x%d.jpg") == 1
+    assert "has results made with pattern='%d.jpg', not 'x%d.jpg'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -170,6 +196,7 @@ def test_names_the_picture_that_is_wrong(source, tmp_path, capsys):
         (["-n", "4", "--multi", "3"], "in place of --multi"),
         (["--pattern", "same.png"], "accepted is a name with one %d"),
         (["--pattern", "%d.bmp"], "one of .png, .jpg"),
+        (["--quality", "101"], "--quality 101: accepted is a number from 1 to 100"),
         (["--savers", "0"], "--savers 0: accepted is a number from 1"),
         (["--sc-threshold", "2"], "sc_threshold=2.0: accepted"),
     ],

@@ -21,6 +21,7 @@ from vsifrnet.media.source import exact, open_source
 WIDTH, HEIGHT = 64, 48
 # Milliseconds: 24 fps, then 12 fps, then 30, as a Matroska holds them.
 VARIABLE = [250, 292, 333, 375, 417, 500, 583, 667, 750, 783, 817, 850]
+END = 850 + 41  # of the last of them, by the duration that its packet has: 1/24 s
 CONSTANT = [round(1000 * k / 24) for k in range(12)]
 SUBTITLES = [(300, 200, b"Hello"), (600, 100, b"World")]
 FONT = b"not really a font"
@@ -135,11 +136,7 @@ def test_variable_rate_stays_variable(multi, suffix, tick, variable, tmp_path):
     out = tmp_path / f"out{suffix}"
     only = ("--no-subtitles", "--no-attachments") if suffix == ".mp4" else ()
     assert video(variable, out, "--multi", multi, *only) == 0
-    ends = [
-        *VARIABLE,
-        2 * VARIABLE[-1] - VARIABLE[-2],
-    ]  # the last frame is as long as the one before
-    source = [Fraction(time, 1000) for time in ends]
+    source = [Fraction(time, 1000) for time in (*VARIABLE, END)]
     count = int(len(VARIABLE) * multi)
     close(frames(out)[0], [at(source, n / multi) for n in range(count)], tick)
 
@@ -153,7 +150,7 @@ def test_target_rate_is_constant(name, request, tmp_path):
     )
     times, pictures = frames(out)
     if name == "variable":
-        ends = [Fraction(time, 1000) for time in (*VARIABLE, 2 * VARIABLE[-1] - VARIABLE[-2])]
+        ends = [Fraction(time, 1000) for time in (*VARIABLE, END)]
     else:
         ends = [Fraction(k, 24) for k in range(13)]
     rate = Fraction(60000, 1001)
@@ -386,14 +383,35 @@ def test_times_of_a_source_are_exact(variable, constant):
         Fraction(frame.props["_DurationNum"], frame.props["_DurationDen"])
         for frame in source.clip.frames()
     ]
-    expected = [b - a for a, b in itertools.pairwise(source.times)]
-    assert durations == [*expected, expected[-1]]
+    ends = [*source.times, Fraction(END, 1000)]
+    assert durations == [b - a for a, b in itertools.pairwise(ends)]
     source = open_source(constant)
     assert source.constant
     assert source.clip.fps == 24
     assert {f.props["_DurationNum"] / f.props["_DurationDen"] for f in source.clip.frames()} == {
         1 / 24
     }
+
+
+@pytest.mark.parametrize(("suffix", "last"), [(".mp4", 70), (".mkv", 40)])
+def test_a_gap_before_the_last_frame_is_not_repeated(suffix, last, tmp_path):
+    path = tmp_path / f"gap{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        # Matroska, of no given rate, says nothing of durations.
+        stream.codec_context.framerate = Fraction(25 if suffix == ".mp4" else 0)
+        for k, time in enumerate((0, 40, 80, 120, 3000)):
+            frame = av.VideoFrame.from_ndarray(picture(k), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        for packet in stream.encode(None):
+            packet.duration = 70 if packet.pts == 3000 else packet.duration
+            container.mux(packet)
+    clip = open_source(path).clip
+    props = clip.get_frame(clip.num_frames - 1).props
+    assert Fraction(props["_DurationNum"], props["_DurationDen"]) == Fraction(last, 1000)
 
 
 def test_hdr10_metadata_is_carried_over(tmp_path):

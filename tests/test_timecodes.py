@@ -33,6 +33,10 @@ def test_end_of_the_last_frame(tmp_path):
     assert frame_times(file, 2, lambda: None) == [0, Fraction(40, 1000), Fraction(100, 1000)]
 
 
+def test_a_gap_at_the_end_is_not_repeated():
+    assert frame_times([0, 1, 2, 3, 9], 5, lambda: None)[-1] == 10
+
+
 def test_v1(tmp_path):
     file = write(tmp_path, "# timecode format v1\nAssume 25\n2,3,12.5\n4,4,23.976\n")
     differences = [40, 40, 80, 80, Fraction(1000 * 1000, 23976), 40]
@@ -70,6 +74,7 @@ def test_refused(tmp_path, text, said):
 
 def test_sequences():
     assert frame_times([0, 0.5, Fraction(3, 4)], 3, lambda: None)[-1] == 1
+    assert frame_times((k / 2 for k in range(3)), 3, lambda: None) == [0, 0.5, 1, 1.5]
     for bad in ([0, float("inf"), 1], [0, True, 2], b"abc", 5):
         with pytest.raises(ValueError, match="timecodes: accepted are"):
             frame_times(bad, 3, lambda: None)

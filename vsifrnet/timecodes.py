@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_high
 
-__all__ = ["Timecodes", "frame_times"]
+__all__ = ["Timecodes", "frame_times", "likely_last"]
 
 type Timecodes = str | Path | Sequence[int | float | Fraction]
 """A timecode file's path, or the frames' times in seconds."""
@@ -25,8 +26,8 @@ def frame_times(
 
     Args:
         timecodes: of ``frames`` frames, with or without the end of the last one.
-        last_duration: asked where that end is not given, in seconds; None is the duration of the
-            frame before the last.
+        last_duration: asked where that end is not given, in seconds; None is
+            :func:`likely_last`, the smaller of the duration before it and the median one.
 
     Raises:
         ValueError: an unreadable file, too few or too many times, or times that do not increase.
@@ -38,7 +39,7 @@ def frame_times(
         name = "timecodes"
         times = _numbers(timecodes, name)
     if len(times) == frames:
-        times.append(times[-1] + (last_duration() or times[-1] - times[-2]))
+        times.append(times[-1] + (last_duration() or likely_last(times)))
     if len(times) != frames + 1:
         raise ValueError(
             f"{name}: {len(times)} times for a clip of {frames} frames, accepted is one for each"
@@ -52,9 +53,22 @@ def frame_times(
     return times
 
 
+def likely_last(times: Sequence[Fraction]) -> Fraction:
+    """How long the last frame is shown, where nothing says so; of at least two frames' times.
+
+    As long as the one before, but no longer than the median: that one may have been a long gap,
+    and a video that outlasts its audio is worse than one that ends a little early.
+    """
+    gaps = [after - time for time, after in pairwise(times)]
+    return min(gaps[-1], median_high(gaps))
+
+
 def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fraction]:
     try:
-        if isinstance(values, bytes) or any(isinstance(value, bool) for value in values):
+        if isinstance(values, bytes):
+            raise TypeError
+        values = list(values)  # a generator can be read only once
+        if any(isinstance(value, bool) for value in values):
             raise TypeError
         return [Fraction(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:

@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("loaders", "savers"):
         if getattr(arguments, name) < 1:
             raise CommandError(f"--{name} {getattr(arguments, name)}: accepted is a number from 1")
+    if not 1 <= arguments.quality <= 100:
+        raise CommandError(f"--quality {arguments.quality}: accepted is a number from 1 to 100")
     source = folder.scan(arguments.source)
     if arguments.count is not None:
         if arguments.count < 1 or arguments.multi != 2:
@@ -86,10 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
             settings = {
                 name: str(value)
                 for name, value in vars(arguments).items()
-                if name in ("source", "multi", *options.FILTER) and name != "num_streams"
+                if name in ("source", "multi", "pattern", "quality", *options.FILTER)
+                and name != "num_streams"
             }
-            files.claim_folder(arguments.target, settings, overwrite=arguments.overwrite)
+            # First, as a folder that a wrong pattern has claimed would refuse the right one.
             missing = job.missing(overwrite=arguments.overwrite)
+            files.claim_folder(arguments.target, settings, overwrite=arguments.overwrite)
             total = made.num_frames
             if len(missing) < total:
                 log.info("%d of %d pictures are there already", total - len(missing), total)

@@ -211,5 +211,6 @@ def _finished(n: int, work: Future[None]) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
+    _read(source)  # refuses a damaged picture, which once copied would stay in later runs
     with replacing(target) as partial:
         shutil.copyfile(source, partial)

@@ -12,6 +12,8 @@ import av
 import vapoursynth as vs
 from av.rational import AVRational
 
+from vsifrnet.timecodes import likely_last
+
 __all__ = ["Source", "exact", "open_source"]
 
 
@@ -72,8 +74,9 @@ def open_source(path: Path) -> Source:
         # Without the rounding: a 24 fps Matroska has frames of 41 and 42 ms.
         clip = clip.std.AssumeFPS(fpsnum=rate.numerator, fpsden=rate.denominator)
     elif len(times) > 1:
-        # Containers seldom say how long the last frame is shown: as long as the one before.
-        num, den = (times[-1] - times[-2]).as_integer_ratio()
+        # BestSource gives the last frame no duration where the rate varies.
+        last = _last_duration(path, track, tick) or likely_last(times)
+        num, den = last.as_integer_ratio()
         clip = clip[:-1] + clip[-1].std.SetFrameProps(_DurationNum=num, _DurationDen=den)
     return Source(clip=clip, track=track, tick=tick, times=times, constant=rate is not None)
 
@@ -93,6 +96,19 @@ def _constant_rate(
         if rate and all(abs(t - times[0] - n / rate) <= tick for n, t in enumerate(times)):
             return rate
     return None
+
+
+def _last_duration(path: Path, track: int, tick: Fraction) -> Fraction | None:
+    """How long the last frame is shown, in seconds, if the container says so."""
+    try:
+        with av.open(str(path)) as container:
+            packets = container.demux(container.streams[track])
+            # The last one shown need not be the last one stored.
+            shown = ((p.pts, p.duration or 0) for p in packets if p.pts is not None)
+            _, duration = max(shown, default=(0, 0))
+    except av.FFmpegError:  # damaged somewhere; BestSource reads on
+        return None
+    return duration * tick if duration > 0 else None
 
 
 def exact(value: AVRational) -> Fraction:
