@@ -33,6 +33,15 @@ def network(loaded: Weights) -> IFRNet:
     return prepare(loaded, backend.resolve("cpu", "fp32"))
 
 
+@pytest.mark.parametrize("t", [Fraction(1, 1000), Fraction(1, 100), Fraction(1, 25)])
+@pytest.mark.parametrize("seed", range(3))
+def test_times_close_to_a_source_frame(network: IFRNet, t: Fraction, seed: int) -> None:
+    """As 24 to 59.94 asks for: weights can make rubbish of times that they were not trained on."""
+    for time, near in ((t, 0), (1 - t, 1)):
+        made = Interpolator(network)(picture(0, seed=seed), picture(1, seed=seed), time)
+        assert psnr(made.numpy(), picture(near, seed=seed).numpy()) > 38
+
+
 def test_padding_changes_nothing_inside(network: IFRNet) -> None:
     """A picture of a fitting size that is itself replicated at its border, whole and cut."""
     whole = [F.pad(picture(n, 80, 48)[None], (0, 16, 0, 16), mode="replicate")[0] for n in (0, 1)]

@@ -132,7 +132,7 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:cd0b2fd614ae1c0dd69b6fcb94b8de204b22504e347b0ef39074e93be4fdaf6e",
+                        digest="sha256:17ed40093e038d822199df14812957467f043037b6486865bebb3e9618aff766",
                         size=11224784,
                     ),
                 ),

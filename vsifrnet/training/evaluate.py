@@ -126,7 +126,7 @@ def evaluate_times(
     networks: dict[str, IFRNet], assets: Assets, *, samples: int, size: int = 192
 ) -> Iterator[dict[str, str | float]]:
     """PSNR by t, on the same scenes, at medium pace."""
-    for t in (0.2, 0.4, 0.5, 0.6, 0.8):
+    for t in (0.01, 0.2, 0.4, 0.5, 0.6, 0.8, 0.99):
         data = LayeredMotion(assets, size=size, seed=SEED, t=t, clean=True, pace="medium")
         values: dict[str, list[float]] = {name: [] for name in ("blend", *networks)}
         for index in range(samples):

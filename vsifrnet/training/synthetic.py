@@ -84,8 +84,9 @@ class LayeredMotion:
         """Sample ``index``."""
         rng = generator(self.seed, index)
         # Drawn first, and always, so that the scene of an index is the same at any t.
-        halfway, time = rng.random() < 1 / 3, rng.uniform(0.08, 0.92)
-        t = self.t if self.t is not None else (0.5 if halfway else float(time))
+        halfway, time = rng.random() < 1 / 3, rng.uniform(-0.05, 1.05)
+        # Enough of them at the ends: weights that never saw these make rubbish of t = 0.01.
+        t = self.t if self.t is not None else (0.5 if halfway else min(max(time, 0.001), 0.999))
         scene = draw_scene(self.assets, self.size, rng, pace=self.pace)
         damage = "none" if self.clean else str(rng.choice(list(DAMAGES), p=list(DAMAGES.values())))
         # A codec is given the frames before, as in the middle of a video. At negative times the
