@@ -21,9 +21,11 @@ for caches of values that would come out the same.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from itertools import batched
 from pathlib import Path
 
 import torch
@@ -162,7 +164,11 @@ def _wire(
     dup_max: int,
 ) -> vs.VideoNode:
     """Build the graph that the module's docstring draws."""
-    retime = partial(_retime, timeline=timeline)
+    cycle, offsets = timeline.lefts()
+
+    def retime(node: vs.VideoNode) -> vs.VideoNode:
+        return _uncached(_select(node, cycle, offsets)[: timeline.length])
+
     sources = {k: retime(shift(clip, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
@@ -194,28 +200,20 @@ def _wire(
     return timed.std.ModifyFrame([picked, moments, *sources.values()], time)
 
 
-def _retime(node: vs.VideoNode, timeline: Timeline | TimedTimeline) -> vs.VideoNode:
-    """Frame n of the result is the left frame of output frame n, counted in ``node``."""
-    cycle, offsets = timeline.lefts()
+def _select(node: vs.VideoNode, cycle: int, offsets: Sequence[int]) -> vs.VideoNode:
+    """``std.SelectEvery``, in parts where one cycle of many offsets is the whole clip.
+
+    It takes the square of their number to set up, and a film has 300,000.
+    """
+    if len(offsets) <= MOST_OFFSETS or cycle < node.num_frames:
+        return _uncached(node.std.SelectEvery(cycle, offsets, modify_duration=False))
     parts = []
-    # SelectEvery takes the square of the number of offsets to set up, and a film has 300,000.
-    whole = len(offsets) <= MOST_OFFSETS or cycle < node.num_frames
-    step = len(offsets) if whole else MOST_OFFSETS
-    for begin in range(0, len(offsets), step):
-        part = offsets[begin : begin + step]
-        if whole:
-            low, high = 0, cycle
-        else:
-            low = min(part[0], node.num_frames - 2)  # SelectEvery wants a cycle of two at least
-            high = max(part[-1] + 1, low + 2)
-        piece = node if whole else _uncached(node[low:high])
-        parts.append(
-            _uncached(
-                piece.std.SelectEvery(high - low, [k - low for k in part], modify_duration=False)
-            )
-        )
-    spliced = parts[0] if len(parts) == 1 else _uncached(vs.core.std.Splice(parts))
-    return _uncached(spliced[: timeline.length])
+    for chosen in batched(offsets, MOST_OFFSETS):
+        first = min(chosen[0], node.num_frames - 2)  # a cycle has two frames at least
+        end = max(chosen[-1] + 1, first + 2)
+        own = [offset - first for offset in chosen]
+        parts.append(_select(_uncached(node[first:end]), end - first, own))
+    return _uncached(vs.core.std.Splice(parts))
 
 
 class _First:

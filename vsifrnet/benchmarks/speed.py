@@ -70,10 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet import backend
     from vsifrnet.benchmarks import contenders, cost
 
-    for name in ("frames", "runs"):
-        number = getattr(arguments, name)
-        if number is not None and number < 1:
-            raise ValueError(f"--{name} {number}: accepted is a number from 1")
     if arguments.cost:
         sys.stdout.write(cost.table())
         return 0
@@ -99,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         "model": arguments.model,
         "clip": str(arguments.clip) if arguments.clip else None,
     }
-    frames = (2000 if cuda else 24) if arguments.frames is None else arguments.frames
+    frames = arguments.frames or (2000 if cuda else 24)
     others = [name for name in arguments.against.split(",") if name]
     known = [name for name in contenders.CONTENDERS if name != "ours"]
     if unknown := set(others) - set(known):

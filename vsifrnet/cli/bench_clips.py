@@ -62,8 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet.media import pictures
     from vsifrnet.media.pictures import Picture
 
-    if arguments.frames < 1:
-        raise CommandError(f"--frames {arguments.frames}: accepted is a number from 1")
+    options.check_least(arguments, 1, "frames")
     if missing := [path for path in arguments.files if not path.is_file()]:
         raise CommandError(f"{missing[0]}: there is no such file")
     used = {"IFRNet": lambda clip: options.apply_filter(clip, arguments, sc=False)}

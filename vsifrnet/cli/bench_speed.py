@@ -54,4 +54,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from vsifrnet.benchmarks import speed
 
+    options.check_least(arguments, 1, "frames", "runs")
     return speed.run(arguments)

@@ -60,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet import files
     from vsifrnet.media import folder
 
-    for name in ("loaders", "savers"):
-        if getattr(arguments, name) < 1:
-            raise CommandError(f"--{name} {getattr(arguments, name)}: accepted is a number from 1")
+    options.check_least(arguments, 1, "loaders", "savers")
     if not 1 <= arguments.quality <= 100:
         raise CommandError(f"--quality {arguments.quality}: accepted is a number from 1 to 100")
     source = folder.scan(arguments.source)

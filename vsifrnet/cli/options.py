@@ -23,6 +23,7 @@ __all__ = [
     "add_command",
     "add_overwrite",
     "apply_filter",
+    "check_least",
     "fraction",
     "interpolator",
     "rate",
@@ -123,6 +124,15 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
         if default is not None:
             help += f" [{default}]"
         group.add_argument(option, default=default, help=help, **READERS[name])
+
+
+def check_least(arguments: argparse.Namespace, least: int, *names: str) -> None:
+    """Refuse a number below ``least``, or one that is not finite; an option left out is fine."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and not least <= value < float("inf"):
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} {value}: accepted is a number from {least}")
 
 
 def add_overwrite(parser: argparse._ActionsContainer) -> None:

@@ -193,15 +193,10 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse numbers that no run can be made with."""
     from vsifrnet.cli import CommandError
 
-    for least, names in (
-        (1, ("steps", "batch", "stride", "log_every", "save_every", "threads")),
-        (0, ("warmup", "workers", "validate_every", "clip", "lr_last")),
-    ):
-        for name in names:
-            value = getattr(arguments, name)
-            if value is not None and not least <= value < float("inf"):
-                name = name.replace("_", "-")
-                raise CommandError(f"--{name} {value}: accepted is a number from {least}")
+    options.check_least(
+        arguments, 1, "steps", "batch", "stride", "log_every", "save_every", "threads"
+    )
+    options.check_least(arguments, 0, "warmup", "workers", "validate_every", "clip", "lr_last")
     if arguments.crop < 16 or arguments.crop % 16:
         raise CommandError(f"--crop {arguments.crop}: accepted is a multiple of 16, such as 128")
     if arguments.lr is not None and not 0 < arguments.lr < float("inf"):

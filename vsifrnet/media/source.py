@@ -75,7 +75,7 @@ def open_source(path: Path) -> Source:
         clip = clip.std.AssumeFPS(fpsnum=rate.numerator, fpsden=rate.denominator)
     elif len(times) > 1:
         # BestSource gives the last frame no duration where the rate varies.
-        last = _last_duration(path, track, tick) or likely_last(times)
+        last = _last_duration(path, track, tick, times[-1]) or likely_last(times)
         num, den = last.as_integer_ratio()
         clip = clip[:-1] + clip[-1].std.SetFrameProps(_DurationNum=num, _DurationDen=den)
     return Source(clip=clip, track=track, tick=tick, times=times, constant=rate is not None)
@@ -98,11 +98,13 @@ def _constant_rate(
     return None
 
 
-def _last_duration(path: Path, track: int, tick: Fraction) -> Fraction | None:
-    """How long the last frame is shown, in seconds, if the container says so."""
+def _last_duration(path: Path, track: int, tick: Fraction, time: Fraction) -> Fraction | None:
+    """Seconds that the last frame, of ``time``, is shown, if the container says so."""
     try:
         with av.open(str(path)) as container:
-            packets = container.demux(container.streams[track])
+            stream = container.streams[track]
+            container.seek(int(time / tick), stream=stream)  # not to read the whole file again
+            packets = container.demux(stream)
             # The last one shown need not be the last one stored.
             shown = ((p.pts, p.duration or 0) for p in packets if p.pts is not None)
             _, duration = max(shown, default=(0, 0))

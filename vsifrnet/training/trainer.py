@@ -332,14 +332,17 @@ class _Journal:
 
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
-    header = ",".join(row) + "\n"
-    if path.exists() and path.stat().st_size and path.open().readline() != header:
+    header = ""
+    if path.exists():
+        with path.open() as file:
+            header = file.readline().rstrip("\n")
+    if header not in ("", ",".join(row)):
         # Of another loss or other sets: kept, and another file begun.
         path.replace(path.with_name(f"{path.stem}-before-step-{row['step']}{path.suffix}"))
-    new = not path.exists() or path.stat().st_size == 0
+        header = ""
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if new:
+        if not header:
             writer.writeheader()
         writer.writerow({k: v if k == "step" else f"{v:.6g}" for k, v in row.items()})
 
