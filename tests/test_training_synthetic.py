@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from vsifrnet.network import warp
+from vsifrnet.training import degrade
 from vsifrnet.training.assets import Assets, in_part
 from vsifrnet.training.errors import DataError
 from vsifrnet.training.layers import Bend, Layer, Motion, grid, render
@@ -57,7 +59,8 @@ def test_the_map_of_a_layer_and_its_inverse_are_exact():
     x, y = grid(60, 80)
     for t in (0.0, 0.3, 1.0):
         back = motion.inverse(t, *motion.forward(t, x, y))
-        assert np.abs(np.stack(back) - np.stack((x, y))).max() < 1e-3
+        assert np.abs(back[0] - x).max() < 1e-3
+        assert np.abs(back[1] - y).max() < 1e-3
 
 
 @pytest.mark.parametrize("t", [0.5, 0.2])
@@ -95,6 +98,50 @@ def test_the_topmost_layer_gives_the_flow():
     assert flow[5, 5] == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=1e-4)
 
 
+def test_a_picture_is_each_layer_over_those_below_at_its_own_time():
+    rng = np.random.default_rng(5)
+    still = np.array([[1.0, 0.1, 24.0], [-0.1, 1.0, 20.0]])
+    moved = still + np.array([[0.1, 0.0, 6.0], [0.0, 0.0, -4.0]])
+
+    def texture(*shape: int) -> NDArray[np.uint8]:
+        return rng.integers(0, 256, shape).astype(np.uint8)
+
+    def half_clear(side: int) -> NDArray[np.uint8]:
+        colour, alpha = texture(side, side, 3) // 2, rng.integers(128, 256, (side, side, 1))
+        return np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
+
+    layers = [
+        Layer(
+            texture=texture(70, 80, 3),
+            density=1.0,
+            motion=Motion(start=still, end=still),
+            endless=True,
+        ),
+        Layer(texture=half_clear(30), density=1.2, motion=Motion(start=still, end=moved)),
+        Layer(texture=half_clear(20), density=1.0, motion=Motion(start=moved, end=moved)),
+        Layer(
+            texture=half_clear(14),
+            density=0.8,
+            motion=Motion(start=still, end=still),
+            light=(1.0, 0.4),
+        ),
+        Layer(
+            texture=half_clear(12),
+            density=0.5,
+            motion=Motion(start=still, end=still, bend=wavy(3.0)),
+        ),
+    ]
+    x, y = grid(40, 48)
+    times = (-0.5, 0.0, 0.3, 1.0)
+    pictures, _ = render(layers, 40, 48, 0.3, before=(-0.5,))
+    for picture, time in zip(pictures, times, strict=True):
+        expected = np.zeros((40, 48, 3))
+        for layer in layers:
+            colour, alpha = layer.draw(time, *layer.motion.inverse(time, x, y))
+            expected = colour + (1 - alpha[..., None]) * expected
+        assert np.abs(picture - expected).max() < 1e-5
+
+
 def test_a_sample_depends_on_seed_and_index_alone(assets_folder):
     first = LayeredMotion(Assets(assets_folder), size=64, seed=3)
     again = LayeredMotion(Assets(assets_folder), size=64, seed=3)
@@ -129,6 +176,18 @@ def test_noise_and_codecs_leave_size_and_flow_alone(assets_folder):
         assert sample.img0.shape == sample.imgt.shape == sample.img1.shape == (64, 64, 3)
         changed += not np.array_equal(np.sort(sample.img0, None), np.sort(clean.img0, None))
     assert changed > 5
+
+
+@pytest.mark.parametrize("codec", degrade.CODECS)
+def test_a_codec_gives_the_last_pictures_back_in_order(codec):
+    ramp = np.linspace(0, 40, 64)[None, :, None] * np.ones((48, 1, 3))
+    pictures = [(ramp + 30 * number).astype(np.uint8) for number in range(6)]
+    ((best, _),) = degrade.CODECS[codec].values()
+    decoded = degrade.through_codec(pictures, codec, best, last=3)
+    assert len(decoded) == 3
+    for before, after in zip(pictures[-3:], decoded, strict=True):
+        assert after.shape == before.shape
+        assert np.abs(after.astype(int) - before).mean() < 3
 
 
 def test_held_out_pictures_are_not_trained_on(assets_folder):

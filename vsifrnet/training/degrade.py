@@ -9,6 +9,7 @@ from typing import cast
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 __all__ = ["CODECS", "add_noise", "jpeg", "through_codec"]
@@ -32,8 +33,9 @@ def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Pictu
         # Grain that spans pixels; the blur takes away deviation, which is put back.
         soft = cv2.GaussianBlur(noise, (0, 0), 0.8).reshape(height, width, channels)
         noise = (soft / soft.std()).astype(np.float32)
-    noisy = picture + np.float32(sigma) * noise
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    coloured = cv2.merge((noise,) * 3) if channels == 1 else noise
+    noisy = cv2.add(picture, coloured * np.float32(sigma), dtype=cv2.CV_8U)
+    return np.asarray(noisy, dtype=np.uint8)
 
 
 def jpeg(picture: Picture, quality: int) -> Picture:
@@ -42,8 +44,10 @@ def jpeg(picture: Picture, quality: int) -> Picture:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
-def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list[Picture]:
-    """The pictures (of one even size) as a video, encoded by ``codec`` and decoded.
+def through_codec(
+    pictures: Sequence[Picture], codec: str, quality: int, *, last: int
+) -> list[Picture]:
+    """The ``last`` of the pictures (of one even size) after ``codec`` has encoded all as a video.
 
     ``quality`` is in the terms of ``CODECS``. One thread, so that the result is the same anywhere.
     """
@@ -65,13 +69,17 @@ def through_codec(pictures: Sequence[Picture], codec: str, quality: int) -> list
     decoder = cast(av.VideoCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.thread_count = 1
 
+    # By itself PyAV would start as many threads as there are cores for each small picture.
+    to_yuv, to_rgb = VideoReformatter(), VideoReformatter()
     frames = []
     for number, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame = to_yuv.reformat(frame, format=encoder.pix_fmt, threads=1)
         frame.pts = number
         for packet in encoder.encode(frame):
             frames += decoder.decode(packet)
     for packet in encoder.encode(None):
         frames += decoder.decode(packet)
     frames += decoder.decode(None)
-    return [np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8) for frame in frames]
+    decoded = [to_rgb.reformat(frame, format="rgb24", threads=1) for frame in frames[-last:]]
+    return [np.asarray(frame.to_ndarray(), dtype=np.uint8) for frame in decoded]

@@ -28,9 +28,9 @@ Array = NDArray[np.float32]
 
 
 def grid(height: int, width: int) -> tuple[Array, Array]:
-    """Pixel positions x and y, each (height, width)."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    return x, y
+    """Pixel positions x, (1, width), and y, (height, 1): together they broadcast to a picture."""
+    x = np.arange(width, dtype=np.float32)[None, :]
+    return x, np.arange(height, dtype=np.float32)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,11 @@ class Motion:
     """(2, 3): the affine part at t = 1."""
     bend: Bend | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether nothing moves."""
+        return self.bend is None and np.array_equal(self.start, self.end)
+
     def matrix(self, t: float) -> NDArray[np.float64]:
         """(2, 3): the affine part at ``t``."""
         return (1.0 - t) * self.start + t * self.end
@@ -106,7 +111,7 @@ class Layer:
     """A texture and how it moves."""
 
     texture: NDArray[np.uint8]
-    """(h, w, 4): RGB premultiplied by alpha, alpha."""
+    """(h, w, 4): RGB premultiplied by alpha, alpha; or (h, w, 3), opaque."""
     density: float
     """Texture pixels per pixel of the plane."""
     motion: Motion
@@ -115,9 +120,18 @@ class Layer:
     light: tuple[float, float] = (1.0, 1.0)
     """Brightness at t = 0 and t = 1."""
 
+    def __post_init__(self) -> None:
+        if self.texture.shape[2] == 3 and not self.endless:
+            raise ValueError("a layer without alpha has no end: endless is False")
+
+    @property
+    def held(self) -> bool:
+        """Whether the layer looks the same at any time."""
+        return self.motion.held and self.light[0] == self.light[1]
+
     def draw(self, t: float, px: Array, py: Array) -> tuple[Array, Array]:
-        """(H, W, 3) premultiplied colour and (H, W, 1) alpha at plane points, in [0, 1]."""
-        height, width = self.texture.shape[:2]
+        """(H, W, 3) premultiplied colour and (H, W) alpha at plane points, in [0, 1]."""
+        height, width, channels = self.texture.shape
         density = np.float32(self.density)
         sampled = cv2.remap(
             self.texture,
@@ -126,9 +140,12 @@ class Layer:
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101 if self.endless else cv2.BORDER_CONSTANT,
         )
-        scaled = sampled.astype(np.float32) * np.float32(1 / 255)
         light = np.float32((1.0 - t) * self.light[0] + t * self.light[1])
-        return scaled[..., :3] * light, scaled[..., 3:]
+        if channels == 3:
+            return sampled * (light / np.float32(255)), np.ones(px.shape, dtype=np.float32)
+        # By OpenCV, as NumPy is slow on arrays whose last axis is short, or part of another's.
+        colour = cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB) * (light / np.float32(255))
+        return colour, cv2.extractChannel(sampled, 3) * np.float32(1 / 255)
 
 
 def render(
@@ -142,28 +159,29 @@ def render(
     x, y = grid(height, width)
     times = (*before, 0.0, t, 1.0)
     pictures = [np.zeros((height, width, 3), dtype=np.float32) for _ in times]
-    flow = np.zeros((height, width, 4), dtype=np.float32)
+    flow = np.zeros((4, height, width), dtype=np.float32)
     for layer in layers:
         for picture, time in zip(pictures, times, strict=True):
-            px, py = layer.motion.inverse(time, x, y)
-            colour, alpha = layer.draw(time, px, py)
-            picture *= 1 - alpha
+            if picture is pictures[0] or not layer.held:
+                px, py = layer.motion.inverse(time, x, y)
+                colour, alpha = layer.draw(time, px, py)
+                through = cv2.merge((1 - alpha,) * 3)
+            picture *= through
             picture += colour
             if picture is pictures[-2]:
-                seen = alpha[..., 0] >= 0.5
+                seen = alpha >= 0.5
                 for channel, end in ((0, 0.0), (2, 1.0)):
-                    qx, qy = layer.motion.forward(end, px, py)
-                    np.copyto(flow[..., channel], qx - x, where=seen)
-                    np.copyto(flow[..., channel + 1], qy - y, where=seen)
-    return pictures, flow
+                    qx, qy = (x, y) if layer.held else layer.motion.forward(end, px, py)
+                    np.copyto(flow[channel], qx - x, where=seen)
+                    np.copyto(flow[channel + 1], qy - y, where=seen)
+    return pictures, np.moveaxis(flow, 0, -1)
 
 
 def _apply(matrix: NDArray[np.float64], x: Array, y: Array) -> tuple[Array, Array]:
     m = matrix.astype(np.float32)
-    return m[0, 0] * x + m[0, 1] * y + m[0, 2], m[1, 0] * x + m[1, 1] * y + m[1, 2]
+    return (m[0, 0] * x + m[0, 2]) + m[0, 1] * y, m[1, 0] * x + (m[1, 1] * y + m[1, 2])
 
 
 def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of a (2, 3) affine map."""
-    full = np.vstack((matrix, (0.0, 0.0, 1.0)))
-    return np.linalg.inv(full)[:2]
+    return np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)

@@ -96,9 +96,11 @@ class LayeredMotion:
         rendered, flow = render(scene.layers, self.size, self.size, t, before)
         pictures = []
         for picture, moment in zip(rendered, (*before, 0.0, t, 1.0), strict=True):
-            share = np.float32((1 - moment) * scene.fade[0] + moment * scene.fade[1])
-            faded = share * picture + (1 - share) * np.float32(scene.fade_to)
-            pictures.append(np.clip(np.rint(faded * 255), 0, 255).astype(np.uint8))
+            share = (1 - moment) * scene.fade[0] + moment * scene.fade[1]
+            faded = cv2.convertScaleAbs(
+                picture, alpha=255 * share, beta=255 * (1 - share) * scene.fade_to
+            )
+            pictures.append(faded.astype(np.uint8, copy=False))
         return _flip(_damaged(pictures, damage, rng), flow, t, rng)
 
 
@@ -216,10 +218,6 @@ def _light(rng: np.random.Generator) -> tuple[float, float]:
     return start, float(np.clip(start + change, 0.1, 1.0))
 
 
-def _opaque(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).astype(np.uint8)
-
-
 def _fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint8], float]:
     """A texture reduced to at most about 1.3 pixels per screen pixel, and its density then."""
     if density <= 1.3:
@@ -227,7 +225,7 @@ def _fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint
     factor = 1.3 / density
     height, width = texture.shape[:2]
     new = (max(2, round(width * factor)), max(2, round(height * factor)))
-    return cv2.resize(texture, new, interpolation=cv2.INTER_AREA).astype(np.uint8), 1.3
+    return cv2.resize(texture, new, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False), 1.3
 
 
 def _window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Picture, float]:
@@ -251,10 +249,10 @@ def _background(
     place = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
     bend = None
     if not assets.backgrounds or rng.random() < 0.07:
-        texture, density = _opaque(_gradient(size, rng)), 1.0
+        texture, density = _gradient(size, rng), 1.0
     else:
         picture, density = _window(assets, size, rng)
-        texture, density = _fitted(_opaque(picture), density)
+        texture, density = _fitted(picture, density)
     place[:, :2] = _linear(rng.normal(0, 0.15), 1.0, 0.0)
     # Of its own the background moves in a third of the scenes; water and curtains also bend.
     moves = distance() if rng.random() < 0.35 else 0.0
@@ -277,10 +275,9 @@ def _gradient(size: int, rng: np.random.Generator) -> Picture:
 
 def _sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
     texture = assets.sprite(int(rng.integers(1 << 30)))
-    if rng.random() < 0.5:
-        texture = texture[:, ::-1]
-    longest = size * rng.uniform(0.2, 1.1)
-    return _fitted(np.ascontiguousarray(texture), max(texture.shape[:2]) / longest)
+    mirrored, longest = rng.random() < 0.5, size * rng.uniform(0.2, 1.1)
+    texture, density = _fitted(texture, max(texture.shape[:2]) / longest)
+    return (np.ascontiguousarray(texture[:, ::-1]) if mirrored else texture), density
 
 
 def _shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
@@ -377,8 +374,9 @@ def _damaged(pictures: list[Picture], damage: str, rng: np.random.Generator) -> 
     if damage == "codec":
         codec = str(rng.choice(list(degrade.CODECS)))
         ((low, high),) = degrade.CODECS[codec].values()
-        pictures = degrade.through_codec(pictures, codec, int(rng.integers(low, high + 1)))
-        return [pictures[-3], pictures[-2] if rng.random() < 0.8 else clean, pictures[-1]]
+        quality = int(rng.integers(low, high + 1))
+        img0, imgt, img1 = degrade.through_codec(pictures, codec, quality, last=3)
+        return [img0, imgt if rng.random() < 0.8 else clean, img1]
     img0, _, img1 = pictures
     if damage == "jpeg":
         quality = int(rng.integers(40, 96))
