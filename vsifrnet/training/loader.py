@@ -17,7 +17,7 @@ __all__ = ["Batches", "load_batches"]
 
 
 class Batches(Dataset[Batch | TrainingError]):
-    """The batch of one process at a step: samples ``step * batch + rank * share`` and on.
+    """The batch of one process at a step: its share of the samples from ``first(step)`` on.
 
     So the samples of a step are the same however many processes share them.
     """
@@ -29,9 +29,15 @@ class Batches(Dataset[Batch | TrainingError]):
         self.batch = batch
         self.share = batch // world
         self.rank = rank
+        self.offset = 0
+        """Samples used beyond ``step * batch``: not 0 after steps of another batch."""
+
+    def first(self, step: int) -> int:
+        """The first sample of a step, of all processes; so many were used before it."""
+        return self.offset + step * self.batch
 
     def __getitem__(self, step: int) -> Batch | TrainingError:
-        first = step * self.batch + self.rank * self.share
+        first = self.first(step) + self.rank * self.share
         try:
             return collate([self.data.sample(i) for i in range(first, first + self.share)])
         except TrainingError as error:

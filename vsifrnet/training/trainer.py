@@ -154,6 +154,7 @@ class Trainer:
         state = {
             "step": self.step,
             "first_step": self.first_step,
+            "samples": self.batches.first(self.step),
             "best": self.best,
             "validated": self.validated,
             "settings": settings,
@@ -189,6 +190,9 @@ class Trainer:
         self.first_step, self.best = state["first_step"], state["best"]
         self.validated = tuple(state.get("validated", ()))
         before = state["settings"]
+        # With another batch too, the next samples are those that were not seen yet.
+        samples = state.get("samples", self.step * int(before["batch"]))
+        self.batches.offset = samples - self.step * self.settings.batch
         schedule = ("steps", "lr", "lr_last", "warmup")
         if new_schedule and any(before[x] != str(getattr(self.settings, x)) for x in schedule):
             self.first_step, self.best = self.step, float("-inf")
@@ -291,9 +295,14 @@ class Trainer:
                 raise NotFiniteError(self._not_finite(f"loss '{name}'", str(value)))
 
     def _not_finite(self, what: str, value: str) -> str:
-        return (
+        message = (
             f"the {what} is {value} at step {self.step}: a lower learning rate (now {self.lr:.2e}) "
-            f"may help; {self.checkpoint} is from before it. If going on from there ends likewise, "
+            "may help"
+        )
+        if not self.checkpoint.exists():
+            return message
+        return (
+            f"{message}; {self.checkpoint} is from before it. If going on from there ends likewise, "
             "it was too late already: begin in another folder"
         )
 
