@@ -131,8 +131,8 @@ def encoded(frames: list[Array], crf: int, preset: str = "medium") -> list[Plane
             container.mux(stream.encode(rgb.reformat(format="yuv420p")))
         container.mux(stream.encode())
     buffer.seek(0)
-    with av.open(buffer) as container:
-        decoded = [frame.to_ndarray() for frame in container.decode(video=0)]
+    with av.open(buffer, "r") as container:
+        decoded = [np.asarray(frame.to_ndarray(), np.uint8) for frame in container.decode(video=0)]
     chroma = (height // 2) * (width // 2)
     return [
         [

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 320, 180
 """Size of a programme: the detector sees thumbnails of it."""
@@ -140,7 +140,7 @@ class Studio:
                 for luma, alpha, scale, start, step, spin in cast:
                     middle = np.array([luma.shape[1], luma.shape[0]]) / 2
                     matrix = cv2.getRotationMatrix2D(tuple(middle), spin * t * (speed > 0), scale)
-                    matrix[:, 2] += start + step * t - middle
+                    matrix[:, 2] = matrix[:, 2] + start + step * t - middle
                     a = cv2.warpAffine(alpha, matrix, (WIDTH, HEIGHT))
                     frame = frame * (1 - a) + cv2.warpAffine(luma, matrix, (WIDTH, HEIGHT)) * a
                 frame = frame * gain
@@ -164,7 +164,7 @@ def programmes(training_set: Path, half: int, seed: int) -> Iterator[Programme]:
     random = studio.random
 
     def any_motion() -> dict[str, Any]:
-        return studio.motion(random.choice(["still", "slow", "medium"]))
+        return studio.motion(str(random.choice(["still", "slow", "medium"])))
 
     def length() -> int:
         return int(random.integers(10, 22))
@@ -295,7 +295,7 @@ def splice(clips: dict[Path, tuple[int, ...]], seed: int, parts: int = 60) -> Pr
     total = 0
     for _ in range(parts):
         path = random.choice([str(p) for p in clips if p != last])
-        last = Path(path)
+        last = Path(str(path))
         length = int(random.integers(12, 31))
         start = int(random.integers(0, len(decoded[last]) - length))
         cuts += [total + cut - start for cut in clips[last] if start <= cut < start + length - 1]

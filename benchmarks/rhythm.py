@@ -14,6 +14,7 @@ import math
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,10 +126,10 @@ def main() -> int:
             held = to_clip([truth[k] for k in firsts])
             bridged = ifrnet(held, multi=1, dup_mode="bridge", sc=False)
             makers: dict[str, Callable[[int], np.ndarray]] = {
-                "keep": lambda n, held=held: picture(held, n),
+                "keep": partial(picture, held),
                 "blend": blend(held, firsts),
                 "drop and even out": dropped(held, firsts),
-                "bridge": lambda n, bridged=bridged: picture(bridged, n),
+                "bridge": partial(picture, bridged),
             }
             last = max(firsts)  # what comes after it has no next drawing
             shown = [n for n in range(last) if firsts[n] != n]

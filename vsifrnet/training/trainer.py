@@ -302,8 +302,8 @@ class Trainer:
         if not self.checkpoint.exists():
             return message
         return (
-            f"{message}; {self.checkpoint} is from before it. If going on from there ends likewise, "
-            "it was too late already: begin in another folder"
+            f"{message}; {self.checkpoint} is from before it. If going on from there ends "
+            "likewise, it was too late already: begin in another folder"
         )
 
     def _validate(self, journal: _Journal | None) -> None:
