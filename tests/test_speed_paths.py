@@ -157,6 +157,18 @@ def test_contenders_show_the_same_frames() -> None:
                 assert abs(steps).max() <= 1
 
 
+def test_without_the_network_all_else_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Interpolator, "__call__", Interpolator.__call__)  # put back at the end
+    clip = contenders.moving(96, 64, 4)
+    task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
+    out = contenders.CONTENDERS["no-network"](clip, {**task, "num_streams": 1})
+    assert out.num_frames == 8
+    with clip.get_frame(1) as left, clip.get_frame(2) as right, out.get_frame(3) as made:
+        luma, before, after = (np.asarray(frame[0]).astype(int) for frame in (made, left, right))
+        assert abs(luma - before).max() <= 1
+        assert abs(luma - after).max() > 4
+
+
 def test_cost() -> None:
     """Convolutions of S at 1280x720, counted by hand: 202 GFLOP."""
     parts = cost.count("S", 1280, 720)

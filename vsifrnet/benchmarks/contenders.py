@@ -21,6 +21,7 @@ import vapoursynth as vs
 from vsifrnet import ifrnet, weights
 from vsifrnet.backend import resolve
 from vsifrnet.benchmarks.official import Official
+from vsifrnet.interpolator import Interpolator
 from vsifrnet.network import IFRNet
 
 __all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
@@ -71,6 +72,17 @@ def _ours(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
         precision=task["precision"],
         num_streams=task["num_streams"],
     )
+
+
+def _no_network(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    """Conversions, copies from and to the device, and Python: the first picture is shown again."""
+
+    def first(_self: Interpolator, img0: torch.Tensor, *_others: object, **_key: object) -> Any:
+        return img0.float()
+
+    # In this process only, which is vspipe's and ends with the measurement.
+    Interpolator.__call__ = first  # type: ignore[assignment, method-assign]
+    return _ours(clip, task)
 
 
 def _middles(clip: vs.VideoNode, make: Callable[[vs.VideoNode], vs.VideoNode]) -> vs.VideoNode:
@@ -146,6 +158,7 @@ def write_random_rife(folder: Path) -> Path:
 
 CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
     "ours": _ours,
+    "no-network": _no_network,
     "official": _official,
     "ort": _ort,
     "ov": _ov,
