@@ -58,8 +58,9 @@ def rate(text: str) -> Fraction:
     """A frame rate as "60", "60000/1001" or "59.94", which is 60000/1001 exactly."""
     value = fraction(text)
     ntsc = Fraction(round(value * 1001 / 1000) * 1000, 1001)
-    # "23.976", "29.97", "59.94" are how people write rates that these are rounded from.
-    return ntsc if "." in text and abs(value - ntsc) < Fraction(1, 1000) else value
+    # "23.976", "23.98", "59.94" are how people write rates that these are rounded from.
+    places = len(text.strip().partition(".")[2])
+    return ntsc if places >= 2 and round(ntsc, places) == value else value
 
 
 def _device(text: str) -> str | int:
