@@ -13,7 +13,7 @@ import vapoursynth as vs
 from conftest import core, moving, planes, same
 from safetensors.torch import save_file
 
-from vsifrnet import ifrnet, weights
+from vsifrnet import backend, ifrnet, weights
 
 BAD_ARGUMENTS = [
     ({"multi": 0}, "multi=0", "from 1/100 to 1000"),
@@ -194,3 +194,58 @@ def test_out_of_memory_says_which_frame_and_what_helps(
         out.get_frame(1)
     assert "scale" in str(caught.value)
     assert "num_streams" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("capability", "made_for", "fits"),
+    [
+        ((8, 6), ["sm_75", "sm_80"], True),  # a binary of 8.0 runs on all of 8.x
+        ((6, 1), ["sm_75", "sm_80", "sm_120"], False),
+        ((8, 0), ["sm_86"], False),
+        ((12, 0), ["sm_90", "compute_90"], True),
+        ((9, 0), ["sm_80", "sm_90a"], True),
+        ((10, 0), ["sm_90a"], False),
+        ((7, 5), ["compute_80"], False),
+    ],
+)
+def test_a_gpu_that_pytorch_is_not_made_for(
+    capability: tuple[int, int],
+    made_for: list[str],
+    fits: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gpu(monkeypatch, capability, made_for)
+    assert backend.resolve(None).device.type == ("cuda" if fits else "cpu")
+    assert ("the CPU is used" in caplog.text) == (not fits)
+    if fits:
+        assert backend.resolve("cuda").dtype == torch.float16
+        return
+    with pytest.raises(ValueError, match=r"device='cuda'.*is none that this PyTorch is made for"):
+        backend.resolve("cuda")
+
+
+@pytest.mark.parametrize(("capability", "fits"), [((7, 5), False), ((8, 0), True)])
+def test_bf16_needs_a_gpu_that_multiplies_it(
+    capability: tuple[int, int], fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(monkeypatch, capability, ["sm_75", "sm_80"])
+    if fits:
+        assert backend.resolve("cuda", "bf16").dtype == torch.bfloat16
+        return
+    with pytest.raises(ValueError, match=r"precision='bf16'.*accepted there are 'auto', 'fp32'"):
+        backend.resolve("cuda", "bf16")
+
+
+def gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], made_for: list[str]) -> None:
+    """A machine with one GPU, as far as it is asked before anything runs there."""
+    for name, result in {
+        "is_available": True,
+        "device_count": 1,
+        "current_device": 0,
+        "get_device_name": "a GPU",
+        "get_device_capability": capability,
+        "get_arch_list": made_for,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, result=result: result)
+    monkeypatch.setattr(torch.version, "hip", None)

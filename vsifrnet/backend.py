@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["PRECISIONS", "Backend", "describe", "explain", "resolve"]
+__all__ = ["PRECISIONS", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
 
 log = logging.getLogger("vsifrnet")
 
@@ -54,6 +55,11 @@ def resolve(
     else:
         accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
         raise ValueError(f"precision={precision!r}: accepted are {accepted}")
+    if dtype == torch.bfloat16 and chosen.type == "cuda" and not _multiplies_bfloat16(chosen):
+        raise ValueError(
+            f"precision={precision!r}: {describe(chosen)} has no such instructions; accepted there "
+            "are 'auto', 'fp32' and 'fp16'"
+        )
     if chosen.type == "cpu" and dtype != torch.float32 and dtype != _fastest(chosen):
         log.warning("ifrnet: precision=%r is emulated on this CPU and slow", precision)
     if num_streams is None:
@@ -75,7 +81,13 @@ def describe(device: torch.device) -> str:
 def _resolve_device(device: str | int | torch.device | None) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device is None:
-        return torch.device("cuda", torch.cuda.current_device()) if count else torch.device("cpu")
+        if not count:
+            return torch.device("cpu")
+        chosen = torch.device("cuda", torch.cuda.current_device())
+        if _has_kernels(chosen):
+            return chosen
+        log.warning("ifrnet: the CPU is used: this PyTorch is not made for %s", describe(chosen))
+        return torch.device("cpu")
     accepted = "accepted are None, 'cpu', 'cuda', 'cuda:<index>' or an index"
     try:
         if isinstance(device, bool):
@@ -91,7 +103,36 @@ def _resolve_device(device: str | int | torch.device | None) -> torch.device:
     if index >= count:
         found = f"{count} CUDA device(s)" if count else "no CUDA device"
         raise ValueError(f"device={device!r}: PyTorch finds {found} here")
-    return torch.device("cuda", index)
+    chosen = torch.device("cuda", index)
+    if not _has_kernels(chosen):
+        made = ", ".join(torch.cuda.get_arch_list())
+        raise ValueError(
+            f"device={device!r}: {describe(chosen)} is none that this PyTorch is made for ({made})"
+        )
+    return chosen
+
+
+def _has_kernels(device: torch.device) -> bool:
+    """Whether this build of PyTorch runs on a GPU: it is there even where it is too old."""
+    if torch.version.hip:
+        return True
+    capability = torch.cuda.get_device_capability(device)
+    for arch in torch.cuda.get_arch_list():
+        # sm_86: a binary for 8.6 and higher 8.x; compute_90: to be compiled, for 9.0 and higher.
+        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)", arch)
+        if found is None:  # sm_90a: for the very chip
+            found = re.fullmatch(r"(sm)_(\d+)(\d)a", arch)
+            if found and capability == (int(found[2]), int(found[3])):
+                return True
+            continue
+        least = int(found[2]), int(found[3])
+        if capability >= least and (found[1] == "compute" or capability[0] == least[0]):
+            return True
+    return False
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _fastest(device: torch.device) -> torch.dtype:
@@ -104,11 +145,18 @@ def _fastest(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's memory was full."""
+    # cuDNN passes over what it has no workspace for, and says this when nothing is left.
+    no_engine = isinstance(error, RuntimeError) and "unable to find an engine" in str(error)
+    return isinstance(error, torch.OutOfMemoryError) or no_engine
+
+
 def explain(error: Exception) -> str:
     """What to tell the user about an error that the network ended in."""
     text = str(error)
-    full = "out of memory" in text or "allocate memory" in text
     # PyTorch has a type for a full GPU, but not for full main memory.
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or full:
+    full = isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+    if full or is_out_of_memory(error):
         return f"out of memory; a smaller scale or num_streams needs less ({text})"
     return text

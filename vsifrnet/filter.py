@@ -135,7 +135,10 @@ def ifrnet(
         raise vs.Error(f"ifrnet: {error}") from error
 
     log.info("ifrnet: model %s on %s", loaded.name, engine)
-    network = prepare(loaded, engine)
+    try:
+        network = prepare(loaded, engine)
+    except RuntimeError as error:  # of the GPU: full, or its driver does not fit
+        raise vs.Error(f"ifrnet: {engine}: {backend.explain(error)}") from error
     interpolators = [
         Interpolator(network, t_blind=loaded.t_blind, scale=scale, ensemble=ensemble)
         for _ in range(engine.num_streams)

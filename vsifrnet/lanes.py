@@ -15,16 +15,18 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import partial
+from weakref import WeakValueDictionary
 
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from vsifrnet.backend import is_out_of_memory
 from vsifrnet.interpolator import Interpolator
-from vsifrnet.runner import CudaGraphs
+from vsifrnet.runner import RECORDING
 
 __all__ = ["Lane", "Lanes", "Source", "Uploads"]
 
@@ -32,16 +34,21 @@ log = logging.getLogger("vsifrnet")
 
 
 class Source:
-    """A frame of the source clip, read when its picture is first asked for."""
+    """A frame of the source clip, read when its picture is first asked for. Thread-safe."""
 
     def __init__(self, number: int, read: Callable[[], Tensor]) -> None:
         self.number = number
         self._read = read
+        self._picture: Tensor | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def picture(self) -> Tensor:
         """The frame on the host, (3, H, W), RGB; on CUDA in pinned memory."""
-        return self._read()
+        with self._lock:
+            if self._picture is None:
+                self._picture = self._read()
+            return self._picture
 
 
 class Uploads:
@@ -62,7 +69,10 @@ class Uploads:
             return source.number in self._frames
 
     def get(self, source: Source) -> Tensor:
-        """The frame on the device, all numbers finite; on CUDA for the calling thread's stream."""
+        """The frame on the device, all numbers finite; on CUDA for the calling thread's stream.
+
+        Whoever uses it there holds it until that stream is done: its memory is another stream's.
+        """
         key = source.number
         with self._lock:
             if key in self._frames:
@@ -79,9 +89,7 @@ class Uploads:
                 while len(self._frames) > self._kept:
                     self._frames.popitem(last=False)
         elif ready is not None:
-            stream = torch.cuda.current_stream(self.device)
-            stream.wait_event(ready)
-            frame.record_stream(stream)  # its memory is not given away before this lane is done
+            torch.cuda.current_stream(self.device).wait_event(ready)
         return frame
 
     def forget(self) -> None:
@@ -103,7 +111,7 @@ class Lane:
         interpolator: Interpolator,
         uploads: Uploads,
         name: str,
-        start: Callable[[], None] | None = None,
+        start: Callable[[], object] | None = None,
     ) -> None:
         """``start`` is called once, by the lane's thread."""
         self._interpolator = interpolator
@@ -131,13 +139,21 @@ class Lane:
                 pair = (self._uploads.get(first), self._uploads.get(following))
                 picture = self._interpolator(*pair, t, key=(first.number, following.number))
                 picture = picture.to(pair[0].dtype)
+                # The pair is held until the picture is here, and so the stream is done with it.
                 return picture if self._stream is None else self._download(picture)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if self._stream is not None:
+                with suppress(RuntimeError):  # as above; a device that is lost has said so
+                    self._stream.synchronize()
+            if not is_out_of_memory(error):
+                raise
             # Whoever goes on with fewer lanes needs what this one holds, and so do the variables
             # of the calls that failed.
             self._interpolator.forget()
             traceback.clear_frames(error.__traceback__)
-            raise
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise torch.OutOfMemoryError(str(error)) from error
 
     def _download(self, picture: Tensor) -> Tensor:
         host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
@@ -159,8 +175,11 @@ class Lanes:
     def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
         # Neighbouring pairs share a frame, and so do the lanes that they are on.
         self._uploads = Uploads(device, len(interpolators) + 2)
-        start = None
-        if device.type == "cpu" and len(interpolators) > 1:
+        start: Callable[[], object] | None = None
+        if device.type == "cuda":
+            # Of that thread alone; else it would put a context on the first GPU as well.
+            start = partial(torch.cuda.set_device, device)
+        elif len(interpolators) > 1:
             cores = max(1, torch.get_num_threads() // len(interpolators))
             start = partial(_use_cores, ThreadpoolController(), cores)
         self._lanes = [
@@ -172,6 +191,8 @@ class Lanes:
         self._sides = [itertools.count() for _ in self._lanes]
         self._pairs: OrderedDict[int, int] = OrderedDict()
         """The last pairs, each with its lane."""
+        self._reading: WeakValueDictionary[int, Source] = WeakValueDictionary()
+        """Frames in somebody's hands: neighbouring pairs are often asked for at the same time."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -213,18 +234,25 @@ class Lanes:
         Raises:
             torch.OutOfMemoryError: the device's memory is too small for a single lane.
         """
-        for source in (first, following):
-            if source not in self._uploads:
-                source.picture  # noqa: B018 (read by the asking thread: the lane's time is dear)
+        # By the asking thread: the lane's time is dear.
+        pair = self._read(first), self._read(following)
         while True:
             with self._lock:  # so that no lane is asked that has been dropped
                 count = len(self._lanes)
-                future = self._lanes[queue % self._count % count].submit(first, following, t)
+                future = self._lanes[queue % self._count % count].submit(*pair, t)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
                 if not self._retreat(count):
                     raise
+
+    def _read(self, source: Source) -> Source:
+        """The frame, read unless it is on the device; of several that read it now, one's."""
+        if source not in self._uploads:
+            with self._lock:
+                source = self._reading.setdefault(source.number, source)
+            source.picture  # noqa: B018 (now, while its frame is at hand)
+        return source
 
     def _retreat(self, count: int) -> bool:
         """Go on with fewer than ``count`` lanes; False if there was only one."""
@@ -239,7 +267,8 @@ class Lanes:
             dropped.forget()
             self._uploads.forget()
             if self.pinned:
-                with CudaGraphs.one_at_a_time:
+                # Some versions of PyTorch refuse this once a recording has failed.
+                with RECORDING, suppress(RuntimeError):
                     torch.cuda.empty_cache()
             return True
 

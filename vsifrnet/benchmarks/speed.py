@@ -130,6 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _contest(
     frames: int, runs: int, folder: Path, quiet: bool, names: list[str], task: Task
 ) -> list[Result]:
+    import torch
     from tqdm import tqdm
 
     from vsifrnet.benchmarks import contenders
@@ -138,16 +139,11 @@ def _contest(
     results = []
     for name in names:
         result = Result(contender=name, task=task, frames=frames)
-        hint = contenders.missing(name)
+        hint = contenders.missing(name, torch.device(task["device"]))
         if hint:
             result.error = f"not installed ({hint})"
         elif name in ("ort", "ov") and not Path(task["onnx"]).exists():
-            if task["width"] % 16 or task["height"] % 16:
-                padded = tuple(side + -side % 16 for side in (task["width"], task["height"]))
-                result.error = "needs sides that are multiples of 16, such as {}x{}".format(*padded)
-            else:
-                size = task["width"], task["height"]
-                contenders.export_onnx(task["model"], *size, Path(task["onnx"]))
+            contenders.export_onnx(task)
         results.append(result)
     able = [result for result in results if result.error is None]
     for _ in tqdm(range(runs), desc="runs", disable=quiet):

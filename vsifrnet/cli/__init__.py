@@ -57,4 +57,11 @@ def main(argv: list[str] | None = None) -> int:
     except (CommandError, ValueError, OSError) as error:
         sys.stderr.write(f"vsifrnet {arguments.command}: {error}\n")
         return 1
+    except RuntimeError as error:
+        from vsifrnet import backend
+
+        if not backend.is_out_of_memory(error):
+            raise
+        sys.stderr.write(f"vsifrnet {arguments.command}: {backend.explain(error)}\n")
+        return 1
     return code
