@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -151,7 +153,28 @@ def test_target_rate(source: tuple[int, int], target: tuple[int, int], frames: i
         assert Fraction(props["_DurationNum"], props["_DurationDen"]) == duration
 
 
-def variable(durations: list[Fraction]) -> vs.VideoNode:
+def test_a_target_rate_is_exact_though_the_source_rounds_its_durations() -> None:
+    # As Matroska does, to milliseconds.
+    clip = variable([Fraction(n, 1000) for n in (42, 41, 42, 42, 41, 42)], fps=24)
+    out = ifrnet(clip, fps_num=60)
+    durations = {f.props["_DurationNum"] / f.props["_DurationDen"] for f in out.frames()}
+    assert durations == {1 / 60}
+
+
+def test_a_target_rate_of_a_variable_one_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """BestSource says of such a clip what its rate is on average."""
+    alike = [Fraction(1, 30)] * 4
+    for durations in (alike, [*alike, Fraction(1, 5)]):  # the last one's is often a guess
+        list(ifrnet(variable(durations, fps=30), fps_num=60).frames())
+    assert not caplog.records
+    list(ifrnet(variable([*alike, Fraction(1, 120), *alike], fps=30), fps_num=60).frames())
+    assert caplog.text.count("source frame 4 lasts 0.008333 s") == 1
+    caplog.clear()
+    list(ifrnet(variable([*alike, Fraction(1, 120), *alike], fps=30), multi=2).frames())
+    assert not caplog.records
+
+
+def variable(durations: list[Fraction], fps: int = 0) -> vs.VideoNode:
     """A clip of variable frame rate, with durations and times."""
     clip = moving(len(durations), 32, 32)
     times = [sum(durations[:k], Fraction(0)) for k in range(len(durations))]
@@ -162,7 +185,7 @@ def variable(durations: list[Fraction]) -> vs.VideoNode:
         frame.props["_AbsoluteTime"] = float(times[n])
         return frame
 
-    blank = clip.std.BlankClip(fpsnum=0, fpsden=1)
+    blank = clip.std.BlankClip(fpsnum=fps, fpsden=1)
     return blank.std.ModifyFrame(clip, time)
 
 
@@ -304,10 +327,10 @@ def test_alpha_comes_from_the_left_frame() -> None:
 )
 @pytest.mark.parametrize("tag", ["_SceneChangePrev", "_SceneChangeNext"])
 @pytest.mark.parametrize("sc_mode", ["hold", "nearest"])
-def test_a_chained_filter_sees_the_cuts(multi, tag, sc_mode) -> None:
+@pytest.mark.parametrize("cut", [3, 4, 5])
+def test_a_chained_filter_sees_the_cuts(multi, tag, sc_mode, cut) -> None:
     """Two shots of flat levels; the second filter must not make a level between these."""
-    cut = 5
-    levels = [0.1 + 0.01 * k if k < cut else 0.8 + 0.01 * k for k in range(2 * cut)]
+    levels = [0.1 + 0.01 * k if k < cut else 0.8 + 0.01 * k for k in range(8)]
     clip = clip_from([np.full((32, 32, 3), level, np.float32) for level in levels])
     at = cut if tag == "_SceneChangePrev" else cut - 1
     clip = clip.std.SetFrameProps(**{tag: 0})
@@ -317,6 +340,47 @@ def test_a_chained_filter_sees_the_cuts(multi, tag, sc_mode) -> None:
     for frame in ifrnet(once, multi=2).frames():
         level = float(planes(frame)[0].mean())
         assert level < 0.2 or level > 0.8
+
+
+def test_a_burst_of_short_frames_asks_for_no_more_pictures() -> None:
+    """Where many source frames pass between two output frames, only their props are looked at."""
+    asked: Counter[int] = Counter()
+    clip = core.std.BlankClip(width=64, height=48, format=vs.GRAY8, length=200, fpsnum=24, keep=1)
+
+    def count(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        asked[n] += 1
+        return f.copy()
+
+    counted = clip.std.ModifyFrame(clip, count)
+    counted.std.SetVideoCache(mode=0)  # as if the cache were full
+    ends = accumulate(Fraction(1, 2000 if 20 <= k < 36 else 24) for k in range(200))
+    out = ifrnet(counted, fps_num=60, timecodes=[Fraction(0), *ends][:200])
+    for n in range(40, 80):
+        out.get_frame(n).close()
+    # Those that show it, its two gaps' detectors and conversions, and its props: not 17 of them.
+    assert max(asked.values()) <= 12
+
+
+def test_fields_of_old_do_not_move_chroma() -> None:
+    """Bob leaves _Field on whole frames; zimg would place their chroma as a field's."""
+    clip = moving(3, 96, 64, format=vs.YUV420P8)
+    marked = clip.std.SetFrameProps(_Field=1)
+    for plain, frame in zip(
+        ifrnet(clip, sc=False).frames(), ifrnet(marked, sc=False).frames(), strict=True
+    ):
+        assert same(plain, frame)
+
+
+def test_a_changed_default_dtype_changes_nothing() -> None:
+    expected = list(ifrnet(moving(2), sc=False).frames())
+    before = torch.get_default_dtype()
+    try:
+        for dtype in (torch.float16, torch.float64):
+            torch.set_default_dtype(dtype)
+            for a, b in zip(expected, ifrnet(moving(2), sc=False).frames(), strict=True):
+                assert same(a, b)
+    finally:
+        torch.set_default_dtype(before)
 
 
 def test_scene_change_of_the_left_frame_is_not_repeated() -> None:

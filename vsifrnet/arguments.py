@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import inf
 from typing import NamedTuple
 
 import vapoursynth as vs
@@ -22,8 +21,8 @@ __all__ = [
     "check_clip",
     "check_halving",
     "check_int",
-    "check_not_negative",
     "check_unit",
+    "check_up_to",
     "default_matrix",
     "timeline",
 ]
@@ -38,6 +37,8 @@ MOST_DENOMINATOR = 10**6
 """Of ``multi``."""
 
 MAX_FRAMES = 2**31 - 1
+MOST_FPS = 10**9
+"""Of numerator and denominator of a target rate."""
 
 
 class Argument(NamedTuple):
@@ -95,7 +96,7 @@ ARGUMENTS: dict[str, Argument] = {
     ),
     "dup_threshold": Argument(
         "float",
-        "0 or more 8-bit steps in 32x32 pixels; change that makes another drawing",
+        "0 to 255 8-bit steps in 32x32 pixels; change that makes another drawing",
     ),
     "timecodes": Argument(
         "path, times in s",
@@ -175,7 +176,7 @@ def timeline(
         times = frame_times(timecodes, clip.num_frames, lambda: _last_duration(clip))
         result = TimedTimeline(times, target)
     elif clip.fps:
-        result = Timeline(clip.num_frames, target / Fraction(clip.fps))
+        result = Timeline(clip.num_frames, target / Fraction(clip.fps), target)
         if not SLOWEST <= result.multi <= FASTEST:
             raise ValueError(
                 f"fps_num={fps_num}, fps_den={fps_den}: is {float(result.multi):g} times the "
@@ -209,8 +210,8 @@ def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
             raise ValueError(f"fps_den={fps_den!r}: accepted only together with fps_num")
         return None
     fps_den = 1 if fps_den is None else fps_den
-    check_int("fps_num", fps_num, 1)
-    check_int("fps_den", fps_den, 1)
+    check_int("fps_num", fps_num, 1, MOST_FPS)
+    check_int("fps_den", fps_den, 1, MOST_FPS)
     return Fraction(fps_num, fps_den)
 
 
@@ -235,7 +236,9 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> No
 
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
     """Refuse a value that is not one of ``accepted``."""
-    if isinstance(value, bool) or value not in accepted:
+    # Not only equal: Fraction(1, 2) and an array of one number are, and fail later.
+    kind = str if isinstance(accepted[0], str) else int | float
+    if isinstance(value, bool) or not isinstance(value, kind) or value not in accepted:
         listed = ", ".join(repr(choice) for choice in accepted)
         raise ValueError(f"{name}={value!r}: accepted are {listed}")
 
@@ -252,11 +255,11 @@ def check_unit(name: str, value: object) -> None:
         raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
 
 
-def check_not_negative(name: str, value: object) -> None:
-    """Refuse what is not a finite number of at least 0."""
+def check_up_to(name: str, value: object, most: float) -> None:
+    """Refuse what is not a number from 0 to ``most``."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < inf:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r}: accepted is a number of at least 0")
+    if not number or not 0 <= value <= most:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r}: accepted is a number from 0 to {most}")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:

@@ -33,7 +33,7 @@ import vapoursynth as vs
 
 from vsifrnet import arguments, backend, frames, held, scenes, weights
 from vsifrnet.frames import Colour
-from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, shift
+from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, props_alone, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source
 from vsifrnet.timecodes import Timecodes
@@ -43,8 +43,14 @@ __all__ = ["ifrnet"]
 
 log = logging.getLogger("vsifrnet")
 
+TOLERANCE = 0.25
+"""How far a frame's duration may be from what a constant rate says, relative to that."""
+
 MOST_OFFSETS = 4096
 """Of one SelectEvery."""
+
+TIMING = ("_DurationNum", "_DurationDen", "_AbsoluteTime", "_SceneChangePrev", "_SceneChangeNext")
+"""Props that say something of a frame's time, or of what comes before or after it."""
 
 RGB_CACHE = 4
 """Converted source frames that are kept, beside two for each pair in flight."""
@@ -98,7 +104,7 @@ def ifrnet(
         dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; longer
             ones are a picture that stands still.
         dup_threshold: with "bridge", the change, in 8-bit steps within 32x32 pixels, from which on
-            a frame shows another drawing, 0 or more.
+            a frame shows another drawing, 0 to 255.
         timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
             timecode file (v1, v2) or one time in seconds a frame. Needs ``fps_num``.
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
@@ -122,7 +128,7 @@ def ifrnet(
         arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
         arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
         arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
-        arguments.check_not_negative("dup_threshold", dup_threshold)
+        arguments.check_up_to("dup_threshold", dup_threshold, 255)
         matrix = arguments.default_matrix(clip, matrix)
         engine = backend.resolve(device, precision, num_streams)
         loaded = weights.load(model, auto_download=auto_download)
@@ -140,7 +146,7 @@ def ifrnet(
     except RuntimeError as error:  # of the GPU: full, or its driver does not fit
         raise vs.Error(f"ifrnet: {engine}: {backend.explain(error)}") from error
     interpolators = [
-        Interpolator(network, t_blind=loaded.t_blind, scale=scale, ensemble=ensemble)
+        Interpolator(network, t_blind=loaded.t_blind, scale=float(scale), ensemble=ensemble)
         for _ in range(engine.num_streams)
     ]
     lanes = Lanes(interpolators, engine.device)
@@ -172,7 +178,11 @@ def _wire(
     def retime(node: vs.VideoNode) -> vs.VideoNode:
         return _uncached(_select(node, cycle, offsets)[: timeline.length])
 
-    sources = {k: retime(shift(clip, k)) for k in range(2 - timeline.reach, timeline.reach)}
+    left, right = retime(clip), retime(shift(clip, 1))
+    # Of the frames around only what is said of their times, not the pictures: a short burst in a
+    # variable frame rate can be far more frames than VapourSynth's cache holds.
+    said = props_alone(clip, TIMING)
+    around = {k: retime(shift(said, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
     kept = RGB_CACHE + 2 * len(lanes) + dup_max
@@ -190,17 +200,17 @@ def _wire(
     ]
     blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
 
-    picked = sources[0].std.FrameEval(
-        _Pick(timeline, sources[0], sources[1], lanes, makers, blender, matrix, sc_mode),
-        prop_src=[moments, sources[0]],
-        clip_src=[sources[0], sources[1]],
+    picked = left.std.FrameEval(
+        _Pick(timeline, left, right, lanes, makers, blender, matrix, sc_mode),
+        prop_src=[moments, left],
+        clip_src=[left, right],
     )
     timed = _uncached(picked)
     if fps := timeline.fps(clip.fps):
         # For the clip's frame rate only; _Time writes the frames' durations.
         timed = picked.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
-    time = _Time(timeline, clip, list(sources), sc_mode)
-    return timed.std.ModifyFrame([picked, moments, *sources.values()], time)
+    time = _Time(timeline, clip, list(around), sc_mode)
+    return timed.std.ModifyFrame([picked, moments, *around.values()], time)
 
 
 def _select(node: vs.VideoNode, cycle: int, offsets: Sequence[int]) -> vs.VideoNode:
@@ -362,6 +372,7 @@ class _Time:
         self._default = 1 / clip.fps if clip.fps else None
         self._rgb = clip.format.color_family == vs.RGB
         self._window = window
+        self._warned = False
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         picked, moment, *sources = f
@@ -377,6 +388,7 @@ class _Time:
 
     def _durations(self, n: int, props: vs.FrameProps, around: dict[int, vs.FrameProps]) -> None:
         durations = [self._duration(around[k]) for k in range(self._timeline.reach)]
+        self._check_rate(n, durations[0])
         duration = self._timeline.duration(n, durations)
         if duration is None:
             # A part of it is unknown; the left frame's would be wrong.
@@ -392,13 +404,33 @@ class _Time:
             else:
                 props["_AbsoluteTime"] = time
 
+    def _check_rate(self, n: int, duration: Fraction | None) -> None:
+        """Warn, once, where a rate was asked for and the source's frames differ in length."""
+        steady = isinstance(self._timeline, TimedTimeline) or self._timeline.rate is None
+        if steady or self._warned or duration is None or self._default is None:
+            return
+        number = self._timeline.position(n).left
+        # Matroska rounds to a millisecond, and what the last frame is given is often a guess.
+        if abs(duration / self._default - 1) > TOLERANCE and number < self._timeline.frames - 1:
+            self._warned = True
+            log.warning(
+                "ifrnet: source frame %d lasts %.4g s, where the clip's frame rate says %.4g: with "
+                "a variable frame rate, fps_num needs timecodes, or picture and sound drift apart",
+                number,
+                duration,
+                self._default,
+            )
+
     def _scene_changes(
         self, n: int, props: vs.FrameProps, around: dict[int, vs.FrameProps]
     ) -> None:
         """Tags say what lies between output frames, also where source frames were dropped."""
         left = self._timeline.position(n).left
         before = self._timeline.position(n - 1).left if n else left - 1
-        after = self._timeline.position(n + 1).left
+        following = self._timeline.position(n + 1)
+        # At a cut the frame behind it is shown early; elsewhere its gap's tag is 0.
+        early = self._sc_mode == "nearest" and 2 * following.phase >= 1
+        after = following.left + early
         come = range(before + 1 - left, 1)  # source frames that have come since frame n - 1
         go = range(max(after - left, 1))  # and that go by until frame n + 1
         for name, passed in (("_SceneChangePrev", come), ("_SceneChangeNext", go)):

@@ -88,9 +88,10 @@ class Colour(NamedTuple):
         if form.color_family == vs.YUV and self.matrix not in (None, *MATRICES.values()):
             numbers = ", ".join(str(int(number)) for number in MATRICES.values())
             raise ValueError(f"_Matrix={self.matrix}: accepted of YUV are {numbers}, 2 or none")
+        subsampled = form.subsampling_w + form.subsampling_h > 0
         for name, value, accepted in (
             ("_Range", self.range, (0, 1)),
-            ("_ChromaLocation", self.chromaloc, (0, 1, 2, 3, 4, 5)),
+            ("_ChromaLocation", self.chromaloc if subsampled else None, (0, 1, 2, 3, 4, 5)),
         ):
             if value is not None and value not in accepted:
                 raise ValueError(f"{name}={value}: accepted are {', '.join(map(str, accepted))}")
@@ -103,7 +104,8 @@ def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNo
     that interpolates is most often not.
     """
     # Neither transfer nor primaries have a say in the conversion, but zimg refuses unknown ones.
-    clip = clip.std.RemoveFrameProps(["_FieldBased", "_Transfer", "_Primaries"])
+    # By _Field, which Bob leaves on whole frames, it would place chroma as a single field's.
+    clip = clip.std.RemoveFrameProps(["_Field", "_FieldBased", "_Transfer", "_Primaries"])
     if clip.format.color_family == vs.YUV:
         return clip.resize.Bicubic(format=format, matrix_in=matrix)
     # Neither grey nor RGB has a YUV matrix, whatever the frame says; resize would refuse it.

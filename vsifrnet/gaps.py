@@ -8,7 +8,7 @@ and depend on that frame's surroundings only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import vapoursynth as vs
 from vsifrnet.held import equal_frames, held_frames, is_equal, is_held
 from vsifrnet.scenes import cut_scores, is_cut
 
-__all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "plan", "shift"]
+__all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "plan", "props_alone", "shift"]
 
 DUP_MAX = 8
 """The longest run of held frames that can be asked to be bridged."""
@@ -152,6 +152,12 @@ class _Plan:
             gap = gap._replace(kind=Kind.STILL)
         frame.props.update(gap._asdict())
         return frame
+
+
+def props_alone(clip: vs.VideoNode, names: Sequence[str]) -> vs.VideoNode:
+    """A clip of one pixel whose frames carry these props of ``clip``'s."""
+    canvas = clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
+    return _cached(canvas.std.CopyFrameProps(clip, props=list(names)))
 
 
 def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:

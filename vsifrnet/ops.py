@@ -237,7 +237,7 @@ def _corners(flows: Tensor) -> tuple[Tensor, Tensor]:
     right, below = min(width - 1, 1), min(height - 1, 1) * width
 
     places = torch.empty((batch, height, width, 2, 4), dtype=torch.int32)
-    weights = torch.empty((batch, height, width, 2, 4))
+    weights = torch.empty((batch, height, width, 2, 4), dtype=torch.float32)
     # Written through views with the axes in the order of x and y.
     place, weight = places.permute(4, 0, 3, 1, 2), weights.permute(4, 0, 3, 1, 2)
     for index, step in enumerate((0, right, below, below + right)):

@@ -104,7 +104,9 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
     rates = [_rate(text[len("assume") :], number, name)] * frames
     for number, text in content[1:]:
         fields = text.split(",")
-        if len(fields) != 3 or not (fields[0].strip().isdigit() and fields[1].strip().isdigit()):
+        if len(fields) != 3 or not (
+            fields[0].strip().isdecimal() and fields[1].strip().isdecimal()
+        ):
             raise ValueError(f"{name}: line {number} is to be 'first frame,last frame,fps'")
         first, last = int(fields[0]), int(fields[1])
         if not first <= last < frames:

@@ -42,6 +42,8 @@ class Timeline:
     """Source frames, at least 1."""
     multi: Fraction
     """Output frames per source frame, above 0."""
+    rate: Fraction | None = None
+    """Output frames per second where these were asked for: then the source's last alike."""
 
     @property
     def length(self) -> int:
@@ -74,6 +76,8 @@ class Timeline:
         ``durations`` are those of the :attr:`reach` source frames from the left one on; the
         result has their unit, and is None where one that counts is.
         """
+        if self.rate is not None:
+            return 1 / self.rate
         begin, end = n / self.multi, (n + 1) / self.multi
         left = floor(begin)
         total = Fraction(0)
