@@ -132,7 +132,7 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:17ed40093e038d822199df14812957467f043037b6486865bebb3e9618aff766",
+                        digest="sha256:1599fc570cf0f3aba659a90447a781d4e35ee8a8a6725e7f9802e1d43ed5fd9c",
                         size=11224784,
                     ),
                 ),
