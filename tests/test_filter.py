@@ -330,7 +330,7 @@ def test_alpha_comes_from_the_left_frame() -> None:
 @pytest.mark.parametrize("cut", [3, 4, 5])
 def test_a_chained_filter_sees_the_cuts(multi, tag, sc_mode, cut) -> None:
     """Two shots of flat levels; the second filter must not make a level between these."""
-    levels = [0.1 + 0.01 * k if k < cut else 0.8 + 0.01 * k for k in range(8)]
+    levels = [0.1 + 0.01 * k if k < cut else 0.8 + 0.01 * k for k in range(10)]
     clip = clip_from([np.full((32, 32, 3), level, np.float32) for level in levels])
     at = cut if tag == "_SceneChangePrev" else cut - 1
     clip = clip.std.SetFrameProps(**{tag: 0})

@@ -53,7 +53,7 @@ def test_padding_changes_nothing_inside(network: IFRNet) -> None:
         expected = network.decode(pair, torch.tensor([0.5])).image[0, :, :48, :80]
     # 48 and 80 fit without padding; 49 x 81 has the same content after it is padded.
     pixels = (inside - expected)[:, :40, :72].abs()
-    assert pixels.max() < 0.021  # 0.0197 with the weights that ship: they see the border
+    assert pixels.max() < 0.02  # 0.0197 with the weights that ship: they see the border
     assert pixels.mean() < 1e-3
     larger = Interpolator(network)(*[image[:, :49, :81] for image in whole], HALF)
     pixels = (larger[:, :48, :80] - expected).abs()

@@ -118,16 +118,15 @@ def _has_kernels(device: torch.device) -> bool:
         return True
     capability = torch.cuda.get_device_capability(device)
     for arch in torch.cuda.get_arch_list():
-        # sm_86: a binary for 8.6 and higher 8.x; compute_90: to be compiled, for 9.0 and higher.
-        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)", arch)
-        if found is None:  # sm_90a: for the very chip
-            found = re.fullmatch(r"(sm)_(\d+)(\d)a", arch)
-            if found and capability == (int(found[2]), int(found[3])):
+        # sm_86: a binary for 8.6 and higher 8.x; compute_90: to be compiled, for 9.0 and higher;
+        # sm_90a: for the very chip.
+        if found := re.fullmatch(r"(sm|compute)_(\d+)(\d)(a?)", arch):
+            made_for = int(found[2]), int(found[3])
+            if capability == made_for:
                 return True
-            continue
-        least = int(found[2]), int(found[3])
-        if capability >= least and (found[1] == "compute" or capability[0] == least[0]):
-            return True
+            goes_up = not found[4] and (found[1] == "compute" or capability[0] == made_for[0])
+            if goes_up and capability > made_for:
+                return True
     return False
 
 

@@ -249,6 +249,18 @@ class _Next:
         return self._shifted[Gap.read(f.props).next - n - 1]
 
 
+class _Once:
+    """Warns of each thing once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, message: str, *values: object) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            log.warning(f"ifrnet: {message}", *values)
+
+
 class _Pick:
     """FrameEval: the node that an output frame comes from."""
 
@@ -273,7 +285,7 @@ class _Pick:
         self._sc_mode = sc_mode
         # The way back to the source's format, for each maker and each colour that occurs.
         self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
-        self._said: set[str] = set()
+        self._warn = _Once()
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoNode:
         moment, left = f
@@ -298,17 +310,12 @@ class _Pick:
             except ValueError as error:
                 raise vs.Error(f"ifrnet: frame {n}: {error}") from error
             if form.color_family == vs.YUV and colour.matrix is None:
-                self._say("frames without _Matrix are taken as matrix=%d", self._matrix)
+                self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)
             if left.props.get("_FieldBased", 0):
-                self._say("frames are marked as interlaced, and treated as progressive")
+                self._warn("frames are marked as interlaced, and treated as progressive")
             node = frames.from_rgb(rgb, form, colour, self._matrix)
             self._finished[rgb, colour] = _uncached(node.std.CopyFrameProps(self._left))
         return self._finished[rgb, colour]
-
-    def _say(self, message: str, *values: object) -> None:
-        if message not in self._said:
-            self._said.add(message)
-            log.warning(f"ifrnet: {message}", *values)
 
 
 class _Make:
@@ -372,7 +379,9 @@ class _Time:
         self._default = 1 / clip.fps if clip.fps else None
         self._rgb = clip.format.color_family == vs.RGB
         self._window = window
-        self._warned = False
+        # A rate was asked for, and the source's frames are taken to be all of one length.
+        self._steady = isinstance(timeline, Timeline) and timeline.rate is not None
+        self._warn = _Once()
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         picked, moment, *sources = f
@@ -405,16 +414,14 @@ class _Time:
                 props["_AbsoluteTime"] = time
 
     def _check_rate(self, n: int, duration: Fraction | None) -> None:
-        """Warn, once, where a rate was asked for and the source's frames differ in length."""
-        steady = isinstance(self._timeline, TimedTimeline) or self._timeline.rate is None
-        if steady or self._warned or duration is None or self._default is None:
+        """Warn where the source's frames are not of one length though they should be."""
+        if not self._steady or duration is None or self._default is None:
             return
         number = self._timeline.position(n).left
         # Matroska rounds to a millisecond, and what the last frame is given is often a guess.
         if abs(duration / self._default - 1) > TOLERANCE and number < self._timeline.frames - 1:
-            self._warned = True
-            log.warning(
-                "ifrnet: source frame %d lasts %.4g s, where the clip's frame rate says %.4g: with "
+            self._warn(
+                "source frame %d lasts %.4g s, where the clip's frame rate says %.4g: with "
                 "a variable frame rate, fps_num needs timecodes, or picture and sound drift apart",
                 number,
                 duration,

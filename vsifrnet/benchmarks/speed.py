@@ -130,7 +130,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _contest(
     frames: int, runs: int, folder: Path, quiet: bool, names: list[str], task: Task
 ) -> list[Result]:
-    import torch
     from tqdm import tqdm
 
     from vsifrnet.benchmarks import contenders
@@ -139,7 +138,7 @@ def _contest(
     results = []
     for name in names:
         result = Result(contender=name, task=task, frames=frames)
-        hint = contenders.missing(name, torch.device(task["device"]))
+        hint = contenders.missing(name, task)
         if hint:
             result.error = f"not installed ({hint})"
         elif name in ("ort", "ov") and not Path(task["onnx"]).exists():

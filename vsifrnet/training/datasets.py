@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vsifrnet.media.pictures import natural
 from vsifrnet.training.assets import SUFFIXES, list_pictures, read_picture
 from vsifrnet.training.augment import augment
 from vsifrnet.training.errors import DataError
@@ -123,7 +123,7 @@ class Sequences:
             folders.setdefault(path.parent, []).append(path)
         self.starts: list[Sequence[Path]] = [
             paths[i : i + span + 1]
-            for paths in (sorted(found, key=_by_number) for found in folders.values())
+            for paths in (sorted(found, key=natural) for found in folders.values())
             for i in range(0, len(paths) - span, span)
         ]
         if not self.starts:
@@ -149,11 +149,6 @@ class Sequences:
                 )
         sample = Sample(img0=img0, imgt=imgt, img1=img1, t=step / self.span)
         return augment(sample, self.size, rng)
-
-
-def _by_number(path: Path) -> str:
-    """What sorts names with numbers by the numbers' values: they are made equally long."""
-    return re.sub(r"[0-9]+", lambda number: number[0].zfill(20), path.name)
 
 
 def _size(picture: Picture) -> str:

@@ -161,8 +161,9 @@ def render(
     pictures = [np.zeros((height, width, 3), dtype=np.float32) for _ in times]
     flow = np.zeros((4, height, width), dtype=np.float32)
     for layer in layers:
+        held = layer.held
         for picture, time in zip(pictures, times, strict=True):
-            if picture is pictures[0] or not layer.held:
+            if picture is pictures[0] or not held:
                 px, py = layer.motion.inverse(time, x, y)
                 colour, alpha = layer.draw(time, px, py)
                 through = cv2.merge((1 - alpha,) * 3)
@@ -171,7 +172,7 @@ def render(
             if picture is pictures[-2]:
                 seen = alpha >= 0.5
                 for channel, end in ((0, 0.0), (2, 1.0)):
-                    qx, qy = (x, y) if layer.held else layer.motion.forward(end, px, py)
+                    qx, qy = (x, y) if held else layer.motion.forward(end, px, py)
                     np.copyto(flow[channel], qx - x, where=seen)
                     np.copyto(flow[channel + 1], qy - y, where=seen)
     return pictures, np.moveaxis(flow, 0, -1)
