@@ -20,13 +20,14 @@ from conftest import moving, psnr, same, scene
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vsifrnet import backend, ifrnet, ops, weights
+from vsifrnet import backend, ifrnet, ops, transport, weights
 from vsifrnet.benchmarks import contenders, cost
 from vsifrnet.benchmarks.official import Official
 from vsifrnet.interpolator import Interpolator, prepare
 from vsifrnet.lanes import Lanes, Source, Uploads
 from vsifrnet.network import CONFIGS, IFRNet, aligned, pair_mean
 from vsifrnet.runner import RECORDING, Eager, Graphed
+from vsifrnet.yuv import Converter
 
 HALF = Fraction(1, 2)
 
@@ -181,11 +182,18 @@ def test_contenders_that_pad_show_the_same_frames(scale: float, tmp_path: Path) 
                 assert abs(steps)[:, : width - 64].max() <= 2
 
 
-def test_without_the_network_all_else_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Interpolator, "__call__", Interpolator.__call__)  # put back at the end
+@pytest.mark.parametrize("name", ["no-network", "host"])
+def test_without_the_network_all_else_is_done(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, replaced in (
+        (Interpolator, "__call__"),
+        (Source, "picture"),
+        (Converter, "from_rgb"),
+        (transport, "choose"),
+    ):
+        monkeypatch.setattr(owner, replaced, getattr(owner, replaced))  # put back at the end
     clip = contenders.moving(96, 64, 4)
     task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
-    out = contenders.CONTENDERS["no-network"](clip, {**task, "num_streams": 1})
+    out = contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
     assert out.num_frames == 8
     with clip.get_frame(1) as left, clip.get_frame(2) as right, out.get_frame(3) as made:
         luma, before, after = (np.asarray(frame[0]).astype(int) for frame in (made, left, right))

@@ -9,6 +9,7 @@ The graph, from source to output; Python runs once a frame in the nodes marked *
                                                pick*: left, right, or made -> zimg -> left's props
                                                timed*: durations and times
 
+Where the network is on a GPU, YUV takes the same way without zimg: see :mod:`~vsifrnet.transport`.
 VapourSynth runs a ModifyFrame's callback for one frame at a time, so that pictures are made side by
 side by several ``made`` nodes: two for each lane, see :class:`~vsifrnet.lanes.Lanes`. No callback
 asks for frames itself; each gets what its node requested, and what is not shown is not requested:
@@ -24,20 +25,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from itertools import batched
 from pathlib import Path
 
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, frames, held, scenes, weights
+from vsifrnet import arguments, backend, held, scenes, transport, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, props_alone, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
-from vsifrnet.lanes import Lanes, Source
+from vsifrnet.lanes import Lanes
 from vsifrnet.timecodes import Timecodes
 from vsifrnet.timeline import Position, TimedTimeline, Timeline
+from vsifrnet.transport import Transport
 
 __all__ = ["ifrnet"]
 
@@ -52,8 +53,10 @@ MOST_OFFSETS = 4096
 TIMING = ("_DurationNum", "_DurationDen", "_AbsoluteTime", "_SceneChangePrev", "_SceneChangeNext")
 """Props that say something of a frame's time, or of what comes before or after it."""
 
-RGB_CACHE = 4
-"""Converted source frames that are kept, beside two for each pair in flight."""
+CACHE = 4
+"""Source frames that are kept for the network, beside two for each pair in flight."""
+
+CPU = torch.device("cpu")
 
 
 def ifrnet(
@@ -158,13 +161,13 @@ def ifrnet(
         dup_threshold=dup_threshold,
         dup_max=dup_max,
     )
-    rgb = frames.to_rgb(clip, matrix, frames.rgb_format(clip.format, engine.dtype))
-    return _wire(clip, rgb, timeline, gaps, lanes, matrix, sc_mode, dup_max)
+    carrier = transport.choose(clip, matrix, engine)
+    return _wire(clip, carrier, timeline, gaps, lanes, matrix, sc_mode, dup_max)
 
 
 def _wire(
     clip: vs.VideoNode,
-    rgb: vs.VideoNode,
+    carrier: Transport,
     timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
     lanes: Lanes,
@@ -185,23 +188,24 @@ def _wire(
     around = {k: retime(shift(said, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
-    kept = RGB_CACHE + 2 * len(lanes) + dup_max
-    rgb.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
-    first, following = rgb, shift(rgb, 1)
+    carried = carrier.clip
+    kept = CACHE + 2 * len(lanes) + dup_max
+    carried.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
+    first, following = carried, shift(carried, 1)
     if dup_max:
-        firsts = [shift(rgb, -k) for k in range(dup_max)]
-        nexts = [shift(rgb, k) for k in range(1, dup_max + 1)]
-        first = _uncached(rgb.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts))
-        following = _uncached(rgb.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts))
-    pair = [retime(first), retime(following), moments]
+        firsts = [shift(carried, -k) for k in range(dup_max)]
+        nexts = [shift(carried, k) for k in range(1, dup_max + 1)]
+        first = _uncached(carried.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts))
+        following = _uncached(carried.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts))
+    pair = [retime(first), retime(following), left, moments]
     makers = [
-        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, lanes, index)))
+        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, carrier, lanes, index)))
         for index in range(lanes.queues)
     ]
-    blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline)))
+    blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline, carrier)))
 
     picked = left.std.FrameEval(
-        _Pick(timeline, left, right, lanes, makers, blender, matrix, sc_mode),
+        _Pick(timeline, carrier, left, right, lanes, makers, blender, matrix, sc_mode),
         prop_src=[moments, left],
         clip_src=[left, right],
     )
@@ -267,6 +271,7 @@ class _Pick:
     def __init__(
         self,
         timeline: Timeline | TimedTimeline,
+        carrier: Transport,
         left: vs.VideoNode,
         right: vs.VideoNode,
         lanes: Lanes,
@@ -276,6 +281,7 @@ class _Pick:
         sc_mode: str,
     ) -> None:
         self._timeline = timeline
+        self._carrier = carrier
         self._left = left
         self._right = right
         self._lanes = lanes
@@ -300,11 +306,11 @@ class _Pick:
             return self._finish(n, self._blender, left)
         return self._right if _is_right(gap, position, self._sc_mode) else self._left
 
-    def _finish(self, n: int, rgb: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
-        """Frames of ``rgb`` in the format and with the props of the source's."""
+    def _finish(self, n: int, made: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
+        """Frames of ``made`` in the format and with the props of the source's."""
         form = self._left.format
         colour = Colour.of(left.props)
-        if (rgb, colour) not in self._finished:
+        if (made, colour) not in self._finished:
             try:
                 colour.check(form)
             except ValueError as error:
@@ -313,50 +319,55 @@ class _Pick:
                 self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)
             if left.props.get("_FieldBased", 0):
                 self._warn("frames are marked as interlaced, and treated as progressive")
-            node = frames.from_rgb(rgb, form, colour, self._matrix)
-            self._finished[rgb, colour] = _uncached(node.std.CopyFrameProps(self._left))
-        return self._finished[rgb, colour]
+            node = self._carrier.finish(made, colour)
+            self._finished[made, colour] = _uncached(node.std.CopyFrameProps(self._left))
+        return self._finished[made, colour]
 
 
 class _Make:
     """ModifyFrame: the frame between two, by the network."""
 
-    def __init__(self, timeline: Timeline | TimedTimeline, lanes: Lanes, queue: int) -> None:
+    def __init__(
+        self, timeline: Timeline | TimedTimeline, carrier: Transport, lanes: Lanes, queue: int
+    ) -> None:
         self._timeline = timeline
+        self._carrier = carrier
         self._lanes = lanes
         self._queue = queue
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        first, following, moment = f
+        first, following, left, moment = f
         gap = Gap.read(moment.props)
         try:
-            picture = self._lanes.make(
+            made = self._lanes.make(
                 self._queue,
-                self._source(gap.first, first),
-                self._source(gap.next, following),
+                self._carrier.source(gap.first, first),
+                self._carrier.source(gap.next, following),
                 gap.time(self._timeline.position(n).time),
+                self._carrier.from_rgb(left),
             )
-            return frames.write(picture, like=first)
+            return self._carrier.write(made, like=first)
         except Exception as error:
             raise vs.Error(f"ifrnet: frame {n}: {backend.explain(error)}") from error
-
-    def _source(self, number: int, frame: vs.VideoFrame) -> Source:
-        return Source(number, partial(frames.read, frame, pinned=self._lanes.pinned))
 
 
 class _Blend:
     """ModifyFrame: two frames mixed by their distance in time."""
 
-    def __init__(self, timeline: Timeline | TimedTimeline) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline, carrier: Transport) -> None:
         self._timeline = timeline
+        self._carrier = carrier
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        first, following, _ = f
+        pair, left = f[:2], f[2]
         phase = float(self._timeline.position(n).phase)
-        left, right = (
-            frames.read(frame).float().nan_to_num_(0.0, 1.0, 0.0) for frame in (first, following)
-        )
-        return frames.write(torch.lerp(left, right, phase), like=first)
+        try:
+            pictures = [self._carrier.source(k, frame).picture(CPU) for k, frame in enumerate(pair)]
+            begin, end = (picture.float().nan_to_num_(0.0, 1.0, 0.0) for picture in pictures)
+            made = self._carrier.from_rgb(left)(torch.lerp(begin, end, phase))
+            return self._carrier.write(made, like=pair[0])
+        except ValueError as error:
+            raise vs.Error(f"ifrnet: frame {n}: {error}") from error
 
 
 def _is_right(gap: Gap, position: Position, sc_mode: str) -> bool:

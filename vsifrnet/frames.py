@@ -1,19 +1,36 @@
 """VapourSynth frames to tensors and back, and the conversions around the network in the graph.
 
-The network works on planar RGB in [0, 1]. Colour goes through ``core.resize`` (zimg) in the graph,
-for frames that are made only; here the planes of such RGBS or RGBH frames become tensors.
+The network works on planar RGB in [0, 1]. For frames that are made only, colour goes through
+``core.resize`` (zimg) in the graph, and the planes of RGBS or RGBH frames become tensors; or, where
+the network is on a GPU, YUV samples become tensors as they are, and :mod:`~vsifrnet.yuv` converts
+them there.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import vapoursynth as vs
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["MATRICES", "Colour", "from_rgb", "read", "rgb_format", "to_rgb", "write"]
+from vsifrnet.yuv import Layout
+
+__all__ = [
+    "MATRICES",
+    "Colour",
+    "from_rgb",
+    "layout",
+    "read",
+    "read_samples",
+    "rgb_format",
+    "to_rgb",
+    "write",
+    "write_samples",
+]
 
 
 MATRICES = {
@@ -59,6 +76,36 @@ def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
     for p in range(3):
         np.copyto(np.asarray(frame[p]), array[p])
     return frame
+
+
+def read_samples(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
+    """All samples of a frame of integers, plane after plane, for :mod:`~vsifrnet.yuv`."""
+    planes = [np.asarray(frame[p]) for p in range(frame.format.num_planes)]
+    dtype = torch.uint8 if frame.format.bytes_per_sample == 1 else torch.int16
+    samples = torch.empty(sum(plane.size for plane in planes), dtype=dtype, pin_memory=pinned)
+    for part, plane in _by_plane(samples, planes):
+        np.copyto(part, plane)
+    return samples
+
+
+def write_samples(samples: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
+    """Such samples as a frame of the format and size of ``like``, without props."""
+    frame = vs.core.create_video_frame(like.format, like.width, like.height)
+    planes = [np.asarray(frame[p]) for p in range(frame.format.num_planes)]
+    for part, plane in _by_plane(samples.cpu(), planes):
+        np.copyto(plane, part)
+    return frame
+
+
+def _by_plane(
+    samples: Tensor, planes: Sequence[NDArray[Any]]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Each plane's share of the samples, in its shape and type, and the plane."""
+    start = 0
+    for plane in planes:
+        part = samples[start : start + plane.size].numpy()
+        yield part.view(plane.dtype).reshape(plane.shape), plane
+        start += plane.size
 
 
 class Colour(NamedTuple):
@@ -127,3 +174,26 @@ def from_rgb(
     if colour.chromaloc is not None and format.subsampling_w + format.subsampling_h:
         arguments["chromaloc"] = colour.chromaloc
     return rgb.resize.Bicubic(format=format.id, **arguments)
+
+
+def layout(frame: vs.VideoFrame, matrix: int) -> Layout:
+    """How the samples of an integer YUV frame lie and what they mean.
+
+    ``matrix`` is as in :func:`to_rgb`, and so is what zimg takes where nothing is said: limited
+    range, and chroma on the left.
+
+    Raises:
+        ValueError: names the prop, its value and what is accepted.
+    """
+    form, colour = frame.format, Colour.of(frame.props)
+    colour.check(form)
+    return Layout(
+        width=frame.width,
+        height=frame.height,
+        bits=form.bits_per_sample,
+        subsampling_w=form.subsampling_w,
+        subsampling_h=form.subsampling_h,
+        matrix=matrix if colour.matrix is None else colour.matrix,
+        full=bool(colour.range),
+        chromaloc=colour.chromaloc or 0,
+    )

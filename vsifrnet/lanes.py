@@ -28,27 +28,43 @@ from vsifrnet.backend import is_out_of_memory
 from vsifrnet.interpolator import Interpolator
 from vsifrnet.runner import RECORDING
 
-__all__ = ["Lane", "Lanes", "Source", "Uploads"]
+__all__ = ["Convert", "Lane", "Lanes", "Source", "Uploads"]
 
 log = logging.getLogger("vsifrnet")
 
 
-class Source:
-    """A frame of the source clip, read when its picture is first asked for. Thread-safe."""
+type Convert = Callable[[Tensor], Tensor]
+"""From a frame's samples to RGB (3, H, W), or back, on the device."""
 
-    def __init__(self, number: int, read: Callable[[], Tensor]) -> None:
+
+class Source:
+    """A frame of the source clip, read when its samples are first asked for. Thread-safe.
+
+    ``to_rgb`` turns the samples into a picture once they are on the device; without it they are
+    one, (3, H, W), already.
+    """
+
+    def __init__(
+        self, number: int, read: Callable[[], Tensor], to_rgb: Convert | None = None
+    ) -> None:
         self.number = number
         self._read = read
-        self._picture: Tensor | None = None
+        self._to_rgb = to_rgb
+        self._samples: Tensor | None = None
         self._lock = threading.Lock()
 
     @property
-    def picture(self) -> Tensor:
-        """The frame on the host, (3, H, W), RGB; on CUDA in pinned memory."""
+    def samples(self) -> Tensor:
+        """The frame on the host; on CUDA in pinned memory."""
         with self._lock:
-            if self._picture is None:
-                self._picture = self._read()
-            return self._picture
+            if self._samples is None:
+                self._samples = self._read()
+            return self._samples
+
+    def picture(self, device: torch.device) -> Tensor:
+        """The frame on the device, RGB (3, H, W)."""
+        samples = self.samples.to(device, non_blocking=True)
+        return self._to_rgb(samples) if self._to_rgb else samples
 
 
 class Uploads:
@@ -79,7 +95,7 @@ class Uploads:
                 self._frames.move_to_end(key)
             frame, ready = self._frames.get(key, (None, None))
         if frame is None:
-            frame = source.picture.to(self.device, non_blocking=True)
+            frame = source.picture(self.device)
             frame.nan_to_num_(0.0, 1.0, 0.0)
             if self.device.type == "cuda":
                 ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -125,20 +141,24 @@ class Lane:
             max_workers=1, thread_name_prefix=name, initializer=start
         )
 
-    def submit(self, first: Source, following: Source, t: Fraction) -> Future[Tensor]:
+    def submit(
+        self, first: Source, following: Source, t: Fraction, from_rgb: Convert | None
+    ) -> Future[Tensor]:
         """Make the picture of :meth:`Lanes.make` after those asked for before."""
-        return self._executor.submit(self._make, first, following, t)
+        return self._executor.submit(self._make, first, following, t, from_rgb)
 
     def forget(self) -> None:
         """Free what the lane holds, once it has made what it was asked for."""
         self._executor.submit(self._interpolator.forget).result()
 
-    def _make(self, first: Source, following: Source, t: Fraction) -> Tensor:
+    def _make(
+        self, first: Source, following: Source, t: Fraction, from_rgb: Convert | None
+    ) -> Tensor:
         try:
             with torch.cuda.stream(self._stream) if self._stream else nullcontext():
                 pair = (self._uploads.get(first), self._uploads.get(following))
                 picture = self._interpolator(*pair, t, key=(first.number, following.number))
-                picture = picture.to(pair[0].dtype)
+                picture = from_rgb(picture) if from_rgb else picture.to(pair[0].dtype)
                 # The pair is held until the picture is here, and so the stream is done with it.
                 return picture if self._stream is None else self._download(picture)
         except RuntimeError as error:
@@ -203,11 +223,6 @@ class Lanes:
         """Number of queues, in each of which one picture is asked for at a time."""
         return 2 * self._count
 
-    @property
-    def pinned(self) -> bool:
-        """Whether sources are to be read into pinned memory."""
-        return self._uploads.device.type == "cuda"
-
     def choose(self, pair: int) -> int:
         """The queue for a frame that is made of pair ``pair``: any makes the same picture.
 
@@ -225,11 +240,18 @@ class Lanes:
                 self._pairs.popitem(last=False)
             return lane + self._count * (next(self._sides[lane]) % 2)
 
-    def make(self, queue: int, first: Source, following: Source, t: Fraction) -> Tensor:
+    def make(
+        self,
+        queue: int,
+        first: Source,
+        following: Source,
+        t: Fraction,
+        from_rgb: Convert | None = None,
+    ) -> Tensor:
         """The picture at time ``t`` between two frames, asked for in ``queue``.
 
         Returns:
-            (3, H, W), on the CPU, in the dtype of the frames.
+            What ``from_rgb`` makes of it, or (3, H, W) in the dtype of the frames; on the CPU.
 
         Raises:
             torch.OutOfMemoryError: the device's memory is too small for a single lane.
@@ -239,7 +261,7 @@ class Lanes:
         while True:
             with self._lock:  # so that no lane is asked that has been dropped
                 count = len(self._lanes)
-                future = self._lanes[queue % self._count % count].submit(*pair, t)
+                future = self._lanes[queue % self._count % count].submit(*pair, t, from_rgb)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
@@ -251,7 +273,7 @@ class Lanes:
         if source not in self._uploads:
             with self._lock:
                 source = self._reading.setdefault(source.number, source)
-            source.picture  # noqa: B018 (now, while its frame is at hand)
+            source.samples  # noqa: B018 (now, while its frame is at hand)
         return source
 
     def _retreat(self, count: int) -> bool:
@@ -266,7 +288,7 @@ class Lanes:
             # Nobody is asked anything new before its memory is free, or the last lane would fail.
             dropped.forget()
             self._uploads.forget()
-            if self.pinned:
+            if self._uploads.device.type == "cuda":
                 # Some versions of PyTorch refuse this once a recording has failed.
                 with RECORDING, suppress(RuntimeError):
                     torch.cuda.empty_cache()

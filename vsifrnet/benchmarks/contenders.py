@@ -20,11 +20,13 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
-from vsifrnet import ifrnet, weights
+from vsifrnet import ifrnet, transport, weights
 from vsifrnet.backend import resolve
 from vsifrnet.benchmarks.official import Official
 from vsifrnet.interpolator import Interpolator
+from vsifrnet.lanes import Source
 from vsifrnet.network import IFRNet
+from vsifrnet.yuv import Converter
 
 __all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
 
@@ -85,6 +87,20 @@ def _no_network(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     # In this process only, which is vspipe's and ends with the measurement.
     Interpolator.__call__ = first  # type: ignore[assignment, method-assign]
     return _ours(clip, task)
+
+
+def _host(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
+    """What a GPU leaves to the host: YUV is read and written; Python, and the graph."""
+
+    # In this process only, as above.
+    for owner, name, stand_in in (
+        (transport, "choose", transport.YUV),
+        (Source, "picture", lambda source, _device: source.samples),
+        (Interpolator, "__call__", lambda _self, img0, *_others, **_key: img0),
+        (Converter, "from_rgb", lambda _self, samples: samples),
+    ):
+        setattr(owner, name, stand_in)
+    return _ours(clip, {**task, "device": "cpu", "precision": "fp32"})
 
 
 def _middles(clip: vs.VideoNode, make: Callable[[vs.VideoNode], vs.VideoNode]) -> vs.VideoNode:
@@ -173,6 +189,7 @@ def write_random_rife(folder: Path) -> Path:
 CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
     "ours": _ours,
     "no-network": _no_network,
+    "host": _host,
     "official": _official,
     "ort": _ort,
     "ov": _ov,

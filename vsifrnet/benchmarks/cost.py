@@ -13,7 +13,7 @@ import vapoursynth as vs
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsifrnet import backend, frames, weights
+from vsifrnet import backend, transport, weights
 from vsifrnet.benchmarks import contenders
 from vsifrnet.interpolator import prepare
 from vsifrnet.network import CONFIGS, IFRNet
@@ -82,7 +82,7 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
     if arguments.clip:
         clip = vs.core.bs.VideoSource(str(arguments.clip))
         clip = clip.resize.Bicubic(width, height, format=vs.YUV420P8)
-    rgb = frames.to_rgb(clip, 1, frames.rgb_format(clip.format, engine.dtype))
+    carrier = transport.choose(clip, 1, engine)
     numbers = [n % (clip.num_frames - 1) for n in range(arguments.frames or 8)]
     stages: dict[str, list[float]] = {}
 
@@ -97,21 +97,24 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
     for part in PARTS:
         module = network.get_submodule(part)
         module.forward = partial(timed, part, module.forward)
-    pinned = engine.device.type == "cuda"
+    device = engine.device
     with torch.inference_mode():
         for n in numbers:
             timed("source frame", clip.get_frame, n).close()
-            pair = [timed("source frame to RGB", rgb.get_frame, k) for k in (n, n + 1)]
-            read = [timed("read", frames.read, frame, pinned=pinned) for frame in pair]
-            uploaded = [timed("upload", Tensor.to, picture, engine.device) for picture in read]
+            # With a GPU these are YUV, which is converted there.
+            pair = [timed("source frame to RGB", carrier.clip.get_frame, k) for k in (n, n + 1)]
+            sources = [carrier.source(k, frame) for k, frame in enumerate(pair)]
+            for source in sources:
+                timed("read", getattr, source, "samples")
+            uploaded = [timed("upload", source.picture, device) for source in sources]
             timed("encode, all of it", eager.encode, *uploaded)
             made = timed("decode, all of it", eager.decode, 0.5)
-            host = timed("download", Tensor.cpu, made.to(read[0].dtype))
-            timed("write", frames.write, host, like=pair[0])
+            samples = timed("from RGB", carrier.from_rgb(pair[0]), made)
+            timed("write", carrier.write, timed("download", Tensor.cpu, samples), like=pair[0])
         for part in PARTS:
             del network.get_submodule(part).forward  # which waits: a recording must not
-        if pinned:
-            graphed = Graphed(eager, partial(CudaGraphs, engine.device))
+        if device.type == "cuda":
+            graphed = Graphed(eager, partial(CudaGraphs, device))
             graphed.encode(*uploaded)
             for _ in numbers:
                 timed("encode, recorded", graphed.encode, *uploaded)

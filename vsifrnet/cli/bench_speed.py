@@ -34,8 +34,8 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
         "--against",
         default=",".join(OTHERS),
         metavar="NAMES",
-        help=f"which others, of {', '.join(OTHERS)} [these], and no-network: this filter with all "
-        "but the network, the most that any network could reach; empty for none",
+        help=f"which others, of {', '.join(OTHERS)} [these]; no-network: this filter with all but "
+        "the network; host: with what is left to the CPU where a GPU does the rest; empty for none",
     )
     add("--frames", type=int, metavar="N", help="output frames a run [2000 on CUDA, 24]")
     add("--runs", type=int, default=3, metavar="N", help="runs of each [3]")
