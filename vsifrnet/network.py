@@ -118,10 +118,28 @@ class _Decoder(nn.Module):
             Up(hidden, out_channels),
         )
 
-    def forward(self, *parts: Tensor) -> Tensor:
-        """Parts (B, any, H, W) make up the input, in the first one's dtype; (B, out, 2 H, 2 W)."""
-        out: Tensor = self.convblock(concatenate(*parts, channels=self.in_channels))
-        return out
+    def _join(self, *parts: Tensor) -> Tensor:
+        """Parts (B, any, H, W) as the input, in the first one's dtype."""
+        return concatenate(*parts, channels=self.in_channels)
+
+    def _decode(self, x: Tensor) -> Tensor:
+        # Step by step: whoever calls a module as a whole holds its input until it is done, and at
+        # the finest level each tensor is a tenth of the memory that a frame takes.
+        for step in self.convblock:
+            x = step(x)
+        return x
+
+
+class _CoarsestDecoder(_Decoder):
+    def forward(self, f0: Tensor, f1: Tensor, embt: Tensor) -> Tensor:
+        """Both pictures' features (B, C, H, W) and the time (B, 1, H, W) to (B, out, 2 H, 2 W)."""
+        return self._decode(self._join(f0, f1, embt))
+
+
+class _WarpingDecoder(_Decoder):
+    def forward(self, ft: Tensor, level: Tensor, flow: Tensor) -> Tensor:
+        """Features made so far, and both pictures' (2 B, C, H, W), warped by flow (B, 4, H, W)."""
+        return self._decode(self._join(ft, warp_both(level, flow), flow))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +196,10 @@ class IFRNet(nn.Module):
         # below, both warped features and both flows. Outputs: both flows and features; at the
         # end both flows, mask and residual.
         self.encoder = _Encoder(config)
-        self.decoder4 = _Decoder(up(2 * p4 + 1), d4, 4 + p3, side)
-        self.decoder3 = _Decoder(up(3 * p3 + 4), d3, 4 + p2, side)
-        self.decoder2 = _Decoder(up(3 * p2 + 4), d2, 4 + p1, side)
-        self.decoder1 = _Decoder(up(3 * p1 + 4), d1, 4 + 1 + 3, side)
+        self.decoder4 = _CoarsestDecoder(up(2 * p4 + 1), d4, 4 + p3, side)
+        self.decoder3 = _WarpingDecoder(up(3 * p3 + 4), d3, 4 + p2, side)
+        self.decoder2 = _WarpingDecoder(up(3 * p2 + 4), d2, 4 + p1, side)
+        self.decoder1 = _WarpingDecoder(up(3 * p1 + 4), d1, 4 + 1 + 3, side)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -214,7 +232,7 @@ class IFRNet(nn.Module):
         flow, ft = self._split(self.decoder4(f0, f1, embt))
         flows, features = [flow], [ft]
         for level, decoder in zip(reversed(fine), self._decoders(), strict=True):
-            change, ft = self._split(decoder(ft, warp_both(level, flow), flow))
+            change, ft = self._split(decoder(ft, level, flow))
             flow = torch.add(change, resize(flow, 2.0), alpha=2.0)
             flows.insert(0, flow)
             features.insert(0, ft)
@@ -236,7 +254,7 @@ class IFRNet(nn.Module):
             residual=residual,
         )
 
-    def _decoders(self) -> tuple[_Decoder, ...]:
+    def _decoders(self) -> tuple[_WarpingDecoder, ...]:
         return self.decoder3, self.decoder2, self.decoder1
 
     @staticmethod

@@ -64,7 +64,9 @@ def conv_prelu(x: Tensor, conv: nn.Conv2d, slope: Tensor, residual: Tensor | Non
     rows = max(1, BAND // row_bytes)
     if x.is_cuda or not torch.is_inference_mode_enabled() or rows >= height:
         y = conv(x)
-        return prelu(y if residual is None else y + residual, slope)
+        if residual is not None:
+            y = y.add_(residual) if torch.is_inference_mode_enabled() else y + residual
+        return prelu(y, slope)
     out = torch.empty(
         (len(x), conv.out_channels, height, width), dtype=x.dtype, memory_format=torch.channels_last
     )

@@ -160,7 +160,7 @@ class Graphed:
         expected = eager.decode(0.25)
         eager.forget()  # now, or its memory would be missing beside the recording's
         # Recorded on empty pictures, so that what a recording did not take from its inputs shows.
-        inputs = torch.zeros((2, *img0.shape), dtype=torch.float32, device=eager.device)
+        inputs = torch.zeros((2, *img0.shape), dtype=img0.dtype, device=eager.device)
         time = torch.zeros(1, dtype=torch.float32, device=eager.device)
         record = self._recorder()
         try:
