@@ -68,7 +68,9 @@ class Eager:
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`; pictures of any device and floating-point type."""
         self._pairs = []
-        pair = [img[None].to(self.device, torch.float32) for img in (img0, img1)]
+        # On CUDA half floats stay half the bytes until they are needed in full.
+        dtype = torch.float32 if self.device.type == "cpu" else img0.dtype
+        pair = [img[None].to(self.device, dtype) for img in (img0, img1)]
         height, width = self._size = img0.shape[1], img0.shape[2]
         low, high = torch.aminmax(torch.stack([torch.stack(img.aminmax()) for img in pair]))
         # Values beyond [0, 1] (whiter than white, colours beyond RGB) are moved with the picture
@@ -85,7 +87,8 @@ class Eager:
             flipped = [img.flip(flip) for img in seen] if flip else seen
             encoded = self._network.encode(*flipped, scale=self._scale, mean=mean)
             if beyond:
-                pictures = torch.cat([img.flip(flip) for img in pair] if flip else pair) - mean
+                pictures = torch.cat([img.flip(flip) for img in pair] if flip else pair)
+                pictures = pictures.float().sub_(mean)
                 limits = low.clamp(max=0.0), high.clamp(min=1.0)
                 encoded = replace(encoded, pictures=pictures, limits=limits)
             self._pairs.append(encoded)
