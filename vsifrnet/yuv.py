@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 import vapoursynth as vs
 from torch import Tensor
 
@@ -69,18 +70,13 @@ class Converter:
         to_rgb = matrix / gain
         self._to_rgb = _columns(to_rgb, -to_rgb @ offset, device)
         self._to_yuv = _columns(gain[:, None] * torch.linalg.inv(matrix), offset, device)
-        self._up, self._down = [], []
-        (height, width), (chroma_height, chroma_width), _ = layout.shapes
-        place_w = -1.0 if layout.chromaloc in LEFT else 0.0
-        place_h = -1.0 if layout.chromaloc in TOP else 1.0 if layout.chromaloc in BOTTOM else 0.0
-        for axis, luma, chroma, place in (
-            (-1, width, chroma_width, place_w),
-            (-2, height, chroma_height, place_h),
-        ):
-            factor = luma // chroma
-            if factor > 1:
-                self._up.append(_Resampler(axis, chroma, factor, 1, place).to(device))
-                self._down.append(_Resampler(axis, luma, 1, factor, place).to(device))
+        height, width = layout.shapes[1]
+        sizes = (height, layout.height), (width, layout.width)
+        places = _place(layout.chromaloc, TOP, BOTTOM), _place(layout.chromaloc, LEFT, ())
+        self._up = self._down = _same
+        if layout.subsampling_w or layout.subsampling_h:
+            self._up = _Resizer([(few, many // few, 1) for few, many in sizes], places, device)
+            self._down = _Resizer([(many, 1, many // few) for few, many in sizes], places, device)
 
     def to_rgb(self, samples: Tensor) -> Tensor:
         """RGB (3, H, W), float32, mostly in [0, 1], of a frame's samples."""
@@ -88,63 +84,75 @@ class Converter:
         split = math.prod(luma)
         values = samples if samples.dtype == torch.uint8 else samples.int() & 0xFFFF
         y, uv = values[:split].view(luma).float(), values[split:].view(2, *chroma[0]).float()
-        for resampler in self._up:
-            uv = resampler(uv)
-        return _mix((y, uv[0], uv[1]), self._to_rgb)
+        return _mix((y, *self._up(uv)), self._to_rgb)
 
     def from_rgb(self, picture: Tensor) -> Tensor:
         """The samples of an RGB picture (3, H, W), rounded."""
         yuv = _mix(picture.float().unbind(), self._to_yuv)
-        y, uv = yuv[0], yuv[1:]
-        for resampler in self._down:
-            uv = resampler(uv)
-        values = torch.cat([y.flatten(), uv.flatten()])
+        values = torch.cat([yuv[0].flatten(), self._down(yuv[1:]).flatten()])
         values = values.round_().clamp_(0, (1 << self._layout.bits) - 1)
         return values.int().to(self._layout.dtype)
 
 
-class _Resampler:
-    """Resizes chroma along one axis, up or down by a whole factor, as zimg does."""
+class _Resizer:
+    """Resizes both planes of chroma, each axis up or down by a whole factor, as zimg does."""
 
-    def __init__(self, axis: int, length: int, up: int, down: int, place: float) -> None:
-        """One of ``up`` and ``down`` is 1, and ``length`` is that of the input.
+    def __init__(
+        self, axes: Sequence[tuple[int, int, int]], places: Sequence[float], device: torch.device
+    ) -> None:
+        """``axes``: length of the input, factor up and factor down, of rows, then of columns."""
+        taps, self._positions = [], []
+        for (length, up, down), place in zip(axes, places, strict=True):
+            weights, positions = _axis(length, up, down, place)
+            taps.append(weights)
+            self._positions.append(positions.to(device))
+        rows, columns = taps
+        # For each of both planes: all outputs of a group, by row and column.
+        kernel = torch.einsum("ar,bc->abrc", rows, columns).flatten(0, 1)[:, None]
+        self._kernel = kernel.repeat(2, 1, 1, 1).float().to(device)
+        self._up = len(rows), len(columns)
+        self._down = axes[0][2], axes[1][2]
 
-        ``place`` is where chroma lies among its luma samples: -1 is on the first, 0 in the middle
-        and 1 on the last.
-        """
-        self._axis = axis
-        self._down = down
-        # Where the ``up`` outputs of a group lie; input samples are at 0.5, 1.5, ..., and groups
-        # repeat every ``down`` of these.
-        moved = place * ((down - 1) / 2 if up == 1 else (1 / up - 1) / 2)
-        centres = [(phase + 0.5) * down / up + moved for phase in range(up)]
-        first = min(math.floor(centre - 2 * down + 0.5) for centre in centres)
-        last = max(math.ceil(centre + 2 * down - 0.5) for centre in centres)
-        rows = []
-        for centre in centres:
-            row = [_bicubic((k + 0.5 - centre) / down) for k in range(first, last)]
-            rows.append([weight / sum(row) for weight in row])
-        weights = torch.tensor(rows, dtype=torch.float64).T.float()
-        self._weights = weights.reshape(-1, up, *(1,) * (-axis - 1))
-        positions = torch.arange(first, length - down + last)
-        # Mirrored at the borders, where the outermost samples come twice.
-        positions = torch.where(positions < 0, -1 - positions, positions)
-        positions = torch.where(positions >= length, 2 * length - 1 - positions, positions)
-        self._positions = positions.clamp(0, length - 1)
+    def __call__(self, planes: Tensor) -> Tensor:
+        rows, columns = self._positions
+        x = planes.index_select(-2, rows).index_select(-1, columns)
+        # A convolution of each plane by itself is never rounded to TF32, unlike others on CUDA.
+        groups = F.conv2d(x[None], self._kernel, stride=self._down, groups=2)
+        height, width = groups.shape[2:]
+        up_h, up_w = self._up
+        groups = groups.view(2, up_h, up_w, height, width).permute(0, 3, 1, 4, 2)
+        return groups.reshape(2, height * up_h, width * up_w)
 
-    def to(self, device: torch.device) -> _Resampler:
-        self._weights, self._positions = self._weights.to(device), self._positions.to(device)
-        return self
 
-    def __call__(self, x: Tensor) -> Tensor:
-        x = x.index_select(self._axis, self._positions)
-        windows = x.unfold(self._axis, len(self._weights), self._down)
-        # A tap at a time: groups along the axis, the outputs of a group along a new one behind it.
-        taps = [window.unsqueeze(self._axis) for window in windows.unbind(-1)]
-        result: Tensor = taps[0] * self._weights[0]
-        for tap, weight in zip(taps[1:], self._weights[1:], strict=True):
-            result.addcmul_(tap, weight)
-        return result.flatten(self._axis - 1, self._axis)
+def _same(planes: Tensor) -> Tensor:
+    return planes
+
+
+def _place(chromaloc: int, first: Sequence[int], last: Sequence[int]) -> float:
+    """Where chroma lies: -1 on the first, 0 in the middle, 1 on the last of its luma samples."""
+    return -1.0 if chromaloc in first else 1.0 if chromaloc in last else 0.0
+
+
+def _axis(length: int, up: int, down: int, place: float) -> tuple[Tensor, Tensor]:
+    """How an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1.
+
+    Returns:
+        Weights (up, taps), float64, of the outputs of a group, which repeats every ``down`` inputs;
+        and the inputs to use, mirrored at the borders, where the outermost come twice.
+    """
+    # Inputs are at 0.5, 1.5, ...
+    moved = place * ((down - 1) / 2 if up == 1 else (1 / up - 1) / 2)
+    centres = [(phase + 0.5) * down / up + moved for phase in range(up)]
+    first = min(math.floor(centre - 2 * down + 0.5) for centre in centres)
+    last = max(math.ceil(centre + 2 * down - 0.5) for centre in centres)
+    rows = []
+    for centre in centres:
+        row = [_bicubic((k + 0.5 - centre) / down) for k in range(first, last)]
+        rows.append([weight / sum(row) for weight in row])
+    positions = torch.arange(first, length - down + last)
+    positions = torch.where(positions < 0, -1 - positions, positions)
+    positions = torch.where(positions >= length, 2 * length - 1 - positions, positions)
+    return torch.tensor(rows, dtype=torch.float64), positions.clamp(0, length - 1)
 
 
 def _columns(matrix: Tensor, bias: Tensor, device: torch.device) -> Tensor:
