@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vsifrnet import frames, ifrnet, transport
 from vsifrnet.backend import Backend
+from vsifrnet.frames import Colour
 from vsifrnet.yuv import Converter
 
 core = vs.core
@@ -38,6 +39,11 @@ def noise(format: int, width: int, height: int, **props: int) -> vs.VideoNode:
     return blank.std.ModifyFrame(blank, lambda n, f: frame.copy()).std.SetFrameProps(**props)
 
 
+def converter_of(frame: vs.VideoFrame) -> Converter:
+    """By its props; 6 (170m) stands in where it has no matrix."""
+    return Converter(frames.layout(frame, Colour.of(frame.props), 6), CPU)
+
+
 def as_tensor(frame: vs.VideoFrame) -> Tensor:
     return torch.from_numpy(np.stack(planes(frame)))
 
@@ -46,13 +52,13 @@ def as_tensor(frame: vs.VideoFrame) -> Tensor:
 @pytest.mark.parametrize("full", [0, 1])
 @pytest.mark.parametrize("matrix", [int(matrix) for matrix in frames.MATRICES.values()])
 def test_conversion_equals_zimg(format: int, full: int, matrix: int) -> None:
-    for chromaloc, (width, height) in enumerate([(40, 24), (16, 16), (24, 40)] * 2):
+    for chromaloc, (width, height) in enumerate([(40, 24), (16, 16), (4, 4)] * 2):
         props = {"_Matrix": matrix, "_Range": full, "_ChromaLocation": chromaloc}
         clip = noise(format, width, height, **props)
         rgb = clip.resize.Bicubic(format=vs.RGBS)
         back = rgb.resize.Bicubic(format=format, matrix=matrix, range=full, chromaloc=chromaloc)
         frame, picture = clip.get_frame(0), as_tensor(rgb.get_frame(0))
-        converter = Converter(frames.layout(frame, 1), CPU)
+        converter = converter_of(frame)
         made = converter.to_rgb(frames.read_samples(frame))
         torch.testing.assert_close(made, picture, atol=2e-6, rtol=0)
         written = frames.write_samples(converter.from_rgb(picture), like=frame)
@@ -64,9 +70,9 @@ def test_conversion_equals_zimg(format: int, full: int, matrix: int) -> None:
 
 def test_what_is_not_said_is_taken_as_zimg_takes_it() -> None:
     clip = noise(vs.YUV420P8, 32, 32).std.RemoveFrameProps()
-    expected = as_tensor(clip.resize.Bicubic(format=vs.RGBS, matrix_in=1).get_frame(0))
+    expected = as_tensor(clip.resize.Bicubic(format=vs.RGBS, matrix_in=6).get_frame(0))
     frame = clip.get_frame(0)
-    made = Converter(frames.layout(frame, 1), CPU).to_rgb(frames.read_samples(frame))
+    made = converter_of(frame).to_rgb(frames.read_samples(frame))
     torch.testing.assert_close(made, expected, atol=2e-6, rtol=0)
 
 
@@ -136,13 +142,16 @@ def test_the_filter_makes_the_same_frames(
 
 
 def test_held_drawings_are_bridged_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = core.std.Interleave([moving(4)] * 2)  # on twos
+    # On twos; the second of each drawing has another colour, which what is made from it has.
+    other = moving(4).std.SetFrameProps(_Range=1, _Matrix=1)
+    clip = core.std.Interleave([moving(4), other])
     assert compare(monkeypatch, clip, dup_mode="bridge", sc=False) == 9
 
 
 @pytest.mark.parametrize("sc_mode", ["blend", "nearest"])
 def test_cuts_are_alike(sc_mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut = moving(2).std.SetFrameProps(_SceneChangeNext=1) + moving(2, seed=3)  # after 0 and 1
+    cut = moving(2).std.SetFrameProps(_SceneChangeNext=1)  # after 0 and 1
+    cut += moving(2, seed=3).std.SetFrameProps(_Range=1, _Matrix=1)
     made = compare(monkeypatch, cut, sc_mode=sc_mode)
     assert made == (3 if sc_mode == "blend" else 1)
 

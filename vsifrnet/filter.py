@@ -31,14 +31,14 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, held, scenes, transport, weights
+from vsifrnet import arguments, backend, frames, held, scenes, transport, weights
 from vsifrnet.frames import Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, props_alone, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
 from vsifrnet.lanes import Lanes
 from vsifrnet.timecodes import Timecodes
 from vsifrnet.timeline import Position, TimedTimeline, Timeline
-from vsifrnet.transport import Transport
+from vsifrnet.transport import RGB, Transport
 
 __all__ = ["ifrnet"]
 
@@ -53,10 +53,11 @@ MOST_OFFSETS = 4096
 TIMING = ("_DurationNum", "_DurationDen", "_AbsoluteTime", "_SceneChangePrev", "_SceneChangeNext")
 """Props that say something of a frame's time, or of what comes before or after it."""
 
+COLOUR = ("_Matrix", "_Range", "_ChromaLocation")
+"""Props that a made frame's samples have to agree with."""
+
 CACHE = 4
 """Source frames that are kept for the network, beside two for each pair in flight."""
-
-CPU = torch.device("cpu")
 
 
 def ifrnet(
@@ -162,12 +163,15 @@ def ifrnet(
         dup_max=dup_max,
     )
     carrier = transport.choose(clip, matrix, engine)
-    return _wire(clip, carrier, timeline, gaps, lanes, matrix, sc_mode, dup_max)
+    # What is blended at cuts never sees a GPU.
+    zimg = carrier if isinstance(carrier, RGB) else RGB(clip, matrix, engine)
+    return _wire(clip, carrier, zimg, timeline, gaps, lanes, matrix, sc_mode, dup_max)
 
 
 def _wire(
     clip: vs.VideoNode,
     carrier: Transport,
+    zimg: RGB,
     timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
     lanes: Lanes,
@@ -184,28 +188,30 @@ def _wire(
     left, right = retime(clip), retime(shift(clip, 1))
     # Of the frames around only what is said of their times, not the pictures: a short burst in a
     # variable frame rate can be far more frames than VapourSynth's cache holds.
-    said = props_alone(clip, TIMING)
+    said = props_alone(clip, [*TIMING, *COLOUR])
     around = {k: retime(shift(said, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
     carried = carrier.clip
-    kept = CACHE + 2 * len(lanes) + dup_max
-    carried.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
+    for node in {carried, zimg.clip}:
+        kept = CACHE + 2 * len(lanes) + dup_max
+        node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     first, following = carried, shift(carried, 1)
     if dup_max:
         firsts = [shift(carried, -k) for k in range(dup_max)]
         nexts = [shift(carried, k) for k in range(1, dup_max + 1)]
         first = _uncached(carried.std.FrameEval(_First(firsts), prop_src=gaps, clip_src=firsts))
         following = _uncached(carried.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts))
-    pair = [retime(first), retime(following), left, moments]
+    pair = [retime(first), retime(following), around[0], moments]
     makers = [
         _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, carrier, lanes, index)))
         for index in range(lanes.queues)
     ]
-    blender = _uncached(pair[0].std.ModifyFrame(pair, _Blend(timeline, carrier)))
+    cut = [retime(zimg.clip), retime(shift(zimg.clip, 1))]
+    blender = _uncached(cut[0].std.ModifyFrame(cut, _Blend(timeline)))
 
     picked = left.std.FrameEval(
-        _Pick(timeline, carrier, left, right, lanes, makers, blender, matrix, sc_mode),
+        _Pick(timeline, left, right, lanes, makers, carrier, blender, zimg, matrix, sc_mode),
         prop_src=[moments, left],
         clip_src=[left, right],
     )
@@ -271,22 +277,24 @@ class _Pick:
     def __init__(
         self,
         timeline: Timeline | TimedTimeline,
-        carrier: Transport,
         left: vs.VideoNode,
         right: vs.VideoNode,
         lanes: Lanes,
         makers: list[vs.VideoNode],
+        carrier: Transport,
         blender: vs.VideoNode,
+        zimg: RGB,
         matrix: int,
         sc_mode: str,
     ) -> None:
         self._timeline = timeline
-        self._carrier = carrier
         self._left = left
         self._right = right
         self._lanes = lanes
         self._makers = makers
+        self._carrier = carrier
         self._blender = blender
+        self._zimg = zimg
         self._matrix = matrix
         self._sc_mode = sc_mode
         # The way back to the source's format, for each maker and each colour that occurs.
@@ -301,12 +309,14 @@ class _Pick:
             return self._left
         if gap.kind is Kind.MAKE:
             queue = self._lanes.choose(gap.first)
-            return self._finish(n, self._makers[queue], left)
+            return self._finish(n, self._makers[queue], self._carrier, left)
         if self._sc_mode == "blend":
-            return self._finish(n, self._blender, left)
+            return self._finish(n, self._blender, self._zimg, left)
         return self._right if _is_right(gap, position, self._sc_mode) else self._left
 
-    def _finish(self, n: int, made: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
+    def _finish(
+        self, n: int, made: vs.VideoNode, carrier: Transport, left: vs.VideoFrame
+    ) -> vs.VideoNode:
         """Frames of ``made`` in the format and with the props of the source's."""
         form = self._left.format
         colour = Colour.of(left.props)
@@ -319,7 +329,7 @@ class _Pick:
                 self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)
             if left.props.get("_FieldBased", 0):
                 self._warn("frames are marked as interlaced, and treated as progressive")
-            node = self._carrier.finish(made, colour)
+            node = carrier.finish(made, colour)
             self._finished[made, colour] = _uncached(node.std.CopyFrameProps(self._left))
         return self._finished[made, colour]
 
@@ -344,7 +354,7 @@ class _Make:
                 self._carrier.source(gap.first, first),
                 self._carrier.source(gap.next, following),
                 gap.time(self._timeline.position(n).time),
-                self._carrier.from_rgb(left),
+                self._carrier.from_rgb(first, Colour.of(left.props)),
             )
             return self._carrier.write(made, like=first)
         except Exception as error:
@@ -354,20 +364,13 @@ class _Make:
 class _Blend:
     """ModifyFrame: two frames mixed by their distance in time."""
 
-    def __init__(self, timeline: Timeline | TimedTimeline, carrier: Transport) -> None:
+    def __init__(self, timeline: Timeline | TimedTimeline) -> None:
         self._timeline = timeline
-        self._carrier = carrier
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        pair, left = f[:2], f[2]
         phase = float(self._timeline.position(n).phase)
-        try:
-            pictures = [self._carrier.source(k, frame).picture(CPU) for k, frame in enumerate(pair)]
-            begin, end = (picture.float().nan_to_num_(0.0, 1.0, 0.0) for picture in pictures)
-            made = self._carrier.from_rgb(left)(torch.lerp(begin, end, phase))
-            return self._carrier.write(made, like=pair[0])
-        except ValueError as error:
-            raise vs.Error(f"ifrnet: frame {n}: {error}") from error
+        left, right = (frames.read(frame).float().nan_to_num_(0.0, 1.0, 0.0) for frame in f)
+        return frames.write(torch.lerp(left, right, phase), like=f[0])
 
 
 def _is_right(gap: Gap, position: Position, sc_mode: str) -> bool:

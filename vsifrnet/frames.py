@@ -79,7 +79,7 @@ def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
 
 
 def read_samples(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """All samples of a frame of integers, plane after plane, for :mod:`~vsifrnet.yuv`."""
+    """All samples of a frame of integers, plane after plane: see :mod:`~vsifrnet.yuv`."""
     planes = [np.asarray(frame[p]) for p in range(frame.format.num_planes)]
     dtype = torch.uint8 if frame.format.bytes_per_sample == 1 else torch.int16
     samples = torch.empty(sum(plane.size for plane in planes), dtype=dtype, pin_memory=pinned)
@@ -176,8 +176,8 @@ def from_rgb(
     return rgb.resize.Bicubic(format=format.id, **arguments)
 
 
-def layout(frame: vs.VideoFrame, matrix: int) -> Layout:
-    """How the samples of an integer YUV frame lie and what they mean.
+def layout(frame: vs.VideoFrame, colour: Colour, matrix: int) -> Layout:
+    """How the samples of an integer YUV frame lie and what they mean in that ``colour``.
 
     ``matrix`` is as in :func:`to_rgb`, and so is what zimg takes where nothing is said: limited
     range, and chroma on the left.
@@ -185,7 +185,7 @@ def layout(frame: vs.VideoFrame, matrix: int) -> Layout:
     Raises:
         ValueError: names the prop, its value and what is accepted.
     """
-    form, colour = frame.format, Colour.of(frame.props)
+    form = frame.format
     colour.check(form)
     return Layout(
         width=frame.width,

@@ -1,8 +1,8 @@
 """How frames get to the network and back.
 
 As RGB, which zimg makes in the graph and is quick at where the network is on the CPU as well; or as
-the clip's own YUV samples, which a GPU converts: a quarter of the bytes travel to it, and the CPU
-is left to the decoder and the encoder.
+the clip's own YUV samples, which a GPU converts: of 8-bit 4:2:0 a quarter of the bytes travel, and
+the CPU is left to the decoder and the encoder.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ class Transport(Protocol):
             ValueError: of its colour something is not accepted.
         """
 
-    def from_rgb(self, left: vs.VideoFrame) -> Convert:
-        """From a picture on any device to what :meth:`write` takes, in the colour of ``left``."""
+    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> Convert | None:
+        """From a picture on any device to what :meth:`write` takes for a frame of that ``colour``.
+
+        None leaves it a picture. ``like`` is any frame of ``clip``.
+        """
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
         """A frame as ``clip``'s, without props."""
@@ -70,9 +73,8 @@ class RGB:
         """See :class:`Transport`."""
         return Source(number, partial(frames.read, frame, pinned=self._pinned))
 
-    def from_rgb(self, left: vs.VideoFrame) -> Convert:
+    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> None:
         """See :class:`Transport`."""
-        return partial(Tensor.to, dtype=DTYPES[self.clip.format.id])
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
         """See :class:`Transport`."""
@@ -98,16 +100,16 @@ class YUV:
 
     def source(self, number: int, frame: vs.VideoFrame) -> Source:
         """See :class:`Transport`."""
-        layout = frames.layout(frame, self._matrix)
+        layout = frames.layout(frame, Colour.of(frame.props), self._matrix)
 
         def to_rgb(samples: Tensor) -> Tensor:  # by whoever has the stream
             return self._converter(layout, samples.device).to_rgb(samples).to(self._dtype)
 
         return Source(number, partial(frames.read_samples, frame, pinned=self._pinned), to_rgb)
 
-    def from_rgb(self, left: vs.VideoFrame) -> Convert:
+    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> Convert:
         """See :class:`Transport`."""
-        layout = frames.layout(left, self._matrix)
+        layout = frames.layout(like, colour, self._matrix)
         return lambda picture: self._converter(layout, picture.device).from_rgb(picture)
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import vapoursynth as vs
 from torch import Tensor
 
-__all__ = ["LUMA", "Converter", "Layout"]
+__all__ = ["Converter", "Layout"]
 
 LUMA = {
     vs.MATRIX_BT709: (0.2126, 0.0722),
@@ -50,7 +50,7 @@ class Layout:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the samples; 16 bits count as negative from 32768 on, which few operations know."""
+        """Of the samples. Few operations know uint16: as int16, 32768 and above are negative."""
         return torch.uint8 if self.bits == 8 else torch.int16
 
     @property
@@ -80,10 +80,10 @@ class Converter:
 
     def to_rgb(self, samples: Tensor) -> Tensor:
         """RGB (3, H, W), float32, mostly in [0, 1], of a frame's samples."""
-        luma, *chroma = self._layout.shapes
+        luma, chroma, _ = self._layout.shapes
         split = math.prod(luma)
         values = samples if samples.dtype == torch.uint8 else samples.int() & 0xFFFF
-        y, uv = values[:split].view(luma).float(), values[split:].view(2, *chroma[0]).float()
+        y, uv = values[:split].view(luma).float(), values[split:].view(2, *chroma).float()
         return _mix((y, *self._up(uv)), self._to_rgb)
 
     def from_rgb(self, picture: Tensor) -> Tensor:

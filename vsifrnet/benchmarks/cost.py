@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vsifrnet import backend, transport, weights
 from vsifrnet.benchmarks import contenders
+from vsifrnet.frames import Colour
 from vsifrnet.interpolator import prepare
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.runner import CudaGraphs, Eager, Graphed
@@ -101,16 +102,17 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
     with torch.inference_mode():
         for n in numbers:
             timed("source frame", clip.get_frame, n).close()
-            # With a GPU these are YUV, which is converted there.
-            pair = [timed("source frame to RGB", carrier.clip.get_frame, k) for k in (n, n + 1)]
+            # RGB that zimg made; or, for a GPU, YUV as it is, which is converted there.
+            pair = [timed("frame to carry", carrier.clip.get_frame, k) for k in (n, n + 1)]
             sources = [carrier.source(k, frame) for k, frame in enumerate(pair)]
             for source in sources:
                 timed("read", getattr, source, "samples")
-            uploaded = [timed("upload", source.picture, device) for source in sources]
+            uploaded = [timed("upload, to RGB", source.picture, device) for source in sources]
             timed("encode, all of it", eager.encode, *uploaded)
             made = timed("decode, all of it", eager.decode, 0.5)
-            samples = timed("from RGB", carrier.from_rgb(pair[0]), made)
-            timed("write", carrier.write, timed("download", Tensor.cpu, samples), like=pair[0])
+            if from_rgb := carrier.from_rgb(pair[0], Colour.of(pair[0].props)):
+                made = timed("from RGB", from_rgb, made)
+            timed("write", carrier.write, timed("download", Tensor.cpu, made), like=pair[0])
         for part in PARTS:
             del network.get_submodule(part).forward  # which waits: a recording must not
         if device.type == "cuda":
