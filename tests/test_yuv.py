@@ -11,6 +11,7 @@ import torch
 import vapoursynth as vs
 from conftest import moving, planes, same
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vsifrnet import frames, ifrnet, transport
 from vsifrnet.backend import Backend
@@ -74,6 +75,21 @@ def test_what_is_not_said_is_taken_as_zimg_takes_it() -> None:
     frame = clip.get_frame(0)
     made = converter_of(frame).to_rgb(frames.read_samples(frame))
     torch.testing.assert_close(made, expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=NAMES)
+def test_all_of_it_runs_on_a_gpu(format: int) -> None:
+    """With tensors of no content, which know what device they are on and refuse to be mixed."""
+    frame = noise(format, 32, 16, _Matrix=1).get_frame(0)
+    layout = frames.layout(frame, Colour.of(frame.props), 1)
+    samples = frames.read_samples(frame)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        converter = Converter(layout, torch.device("cuda"))
+        picture = converter.to_rgb(samples.to("cuda"))
+        back = converter.from_rgb(picture)
+    assert picture.device.type == back.device.type == "cuda"
+    assert (picture.shape, picture.dtype) == ((3, 16, 32), torch.float32)
+    assert (back.shape, back.dtype) == (samples.shape, samples.dtype)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=NAMES)

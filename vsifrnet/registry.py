@@ -132,7 +132,7 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:1599fc570cf0f3aba659a90447a781d4e35ee8a8a6725e7f9802e1d43ed5fd9c",
+                        digest="sha256:d3b9bf3192d562e0bf3f36ee2ca7775e12b26763e12902328943ef29d60e5898",
                         size=11224784,
                     ),
                 ),

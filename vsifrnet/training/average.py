@@ -35,7 +35,8 @@ def average(paths: Sequence[Path], out: Path) -> None:
         key: torch.stack([model.state[key].double() for model in models]).mean(0).float()
         for key in models[0].state
     }
-    export_weights(out, state, {"mean of": ", ".join(path.name for path in paths)})
+    metadata = {"network": f"IFRNet {sizes.pop()}", "mean of": str(len(models))}
+    export_weights(out, state, metadata)
 
 
 def main() -> None:
