@@ -50,7 +50,7 @@ class Graph(nn.Module):
         flow0, flow1, ft = out.split([2, 2, out.shape[1] - 4], dim=1)
         for level, decoder in ((2, model.decoder3), (1, model.decoder2), (0, model.decoder1)):
             warped = warp(flow0, features0[level]), warp(flow1, features1[level])
-            out = decoder(ft, *warped, flow0, flow1)
+            out = decoder.convblock(torch.cat((ft, *warped, flow0, flow1), 1))
             sizes = [2, 2, out.shape[1] - 4] if level else [2, 2, 1, 3]
             more0, more1, ft, *residual = out.split(sizes, dim=1)
             flow0 = more0 + 2.0 * resize(flow0, 2.0)
