@@ -32,7 +32,7 @@ import torch
 import vapoursynth as vs
 
 from vsifrnet import arguments, backend, frames, held, scenes, transport, weights
-from vsifrnet.frames import Colour
+from vsifrnet.frames import COLOUR_PROPS, Colour
 from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, props_alone, shift
 from vsifrnet.interpolator import SCALES, Interpolator, prepare
 from vsifrnet.lanes import Lanes
@@ -52,9 +52,6 @@ MOST_OFFSETS = 4096
 
 TIMING = ("_DurationNum", "_DurationDen", "_AbsoluteTime", "_SceneChangePrev", "_SceneChangeNext")
 """Props that say something of a frame's time, or of what comes before or after it."""
-
-COLOUR = ("_Matrix", "_Range", "_ChromaLocation")
-"""Props that a made frame's samples have to agree with."""
 
 CACHE = 4
 """Source frames that are kept for the network, beside two for each pair in flight."""
@@ -186,15 +183,15 @@ def _wire(
         return _uncached(_select(node, cycle, offsets)[: timeline.length])
 
     left, right = retime(clip), retime(shift(clip, 1))
-    # Of the frames around only what is said of their times, not the pictures: a short burst in a
+    # Of the frames around only what is said of them, not the pictures: a short burst in a
     # variable frame rate can be far more frames than VapourSynth's cache holds.
-    said = props_alone(clip, [*TIMING, *COLOUR])
+    said = props_alone(clip, [*TIMING, *COLOUR_PROPS])
     around = {k: retime(shift(said, k)) for k in range(2 - timeline.reach, timeline.reach)}
     moments = retime(gaps)
 
     carried = carrier.clip
+    kept = CACHE + 2 * len(lanes) + dup_max
     for node in {carried, zimg.clip}:
-        kept = CACHE + 2 * len(lanes) + dup_max
         node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     first, following = carried, shift(carried, 1)
     if dup_max:
@@ -354,7 +351,7 @@ class _Make:
                 self._carrier.source(gap.first, first),
                 self._carrier.source(gap.next, following),
                 gap.time(self._timeline.position(n).time),
-                self._carrier.from_rgb(first, Colour.of(left.props)),
+                self._carrier.from_rgb(Colour.of(left.props)),
             )
             return self._carrier.write(made, like=first)
         except Exception as error:

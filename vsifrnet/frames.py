@@ -17,9 +17,10 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vsifrnet.yuv import Layout
+from vsifrnet.yuv import Layout, sample_dtype
 
 __all__ = [
+    "COLOUR_PROPS",
     "MATRICES",
     "Colour",
     "from_rgb",
@@ -61,12 +62,7 @@ def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
 
     ``pinned`` memory is what CUDA copies from without making anybody wait.
     """
-    shape = 3, frame.height, frame.width
-    planes = torch.empty(shape, dtype=DTYPES[frame.format.id], pin_memory=pinned)
-    array = planes.numpy()
-    for p in range(3):
-        np.copyto(array[p], np.asarray(frame[p]))
-    return planes
+    return read_samples(frame, pinned=pinned).view(3, frame.height, frame.width)
 
 
 def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
@@ -79,9 +75,10 @@ def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
 
 
 def read_samples(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """All samples of a frame of integers, plane after plane: see :mod:`~vsifrnet.yuv`."""
-    planes = [np.asarray(frame[p]) for p in range(frame.format.num_planes)]
-    dtype = torch.uint8 if frame.format.bytes_per_sample == 1 else torch.int16
+    """All samples of such a frame or one of integers, plane after plane."""
+    form = frame.format
+    planes = [np.asarray(frame[p]) for p in range(form.num_planes)]
+    dtype = DTYPES.get(form.id) or sample_dtype(form.bits_per_sample)
     samples = torch.empty(sum(plane.size for plane in planes), dtype=dtype, pin_memory=pinned)
     for part, plane in _by_plane(samples, planes):
         np.copyto(part, plane)
@@ -108,6 +105,10 @@ def _by_plane(
         start += plane.size
 
 
+COLOUR_PROPS = ("_Matrix", "_Range", "_ChromaLocation")
+"""What :class:`Colour` is read from."""
+
+
 class Colour(NamedTuple):
     """How a source frame's samples are to be understood; None where its props do not say."""
 
@@ -118,13 +119,9 @@ class Colour(NamedTuple):
     @classmethod
     def of(cls, props: vs.FrameProps) -> Colour:
         """Read from frame props; 2 (unspecified) counts as not said."""
-        matrix = props.get("_Matrix", 2)
-        chroma_range, chromaloc = props.get("_Range"), props.get("_ChromaLocation")
-        return cls(
-            matrix=None if matrix == 2 else int(matrix),
-            range=None if chroma_range is None else int(chroma_range),
-            chromaloc=None if chromaloc is None else int(chromaloc),
-        )
+        said = (props.get(name) for name in COLOUR_PROPS)
+        matrix, chroma_range, chromaloc = (None if v is None else int(v) for v in said)
+        return cls(None if matrix == 2 else matrix, chroma_range, chromaloc)
 
     def check(self, form: vs.VideoFormat) -> None:
         """Refuse what zimg cannot convert to RGB and back.
@@ -176,8 +173,8 @@ def from_rgb(
     return rgb.resize.Bicubic(format=format.id, **arguments)
 
 
-def layout(frame: vs.VideoFrame, colour: Colour, matrix: int) -> Layout:
-    """How the samples of an integer YUV frame lie and what they mean in that ``colour``.
+def layout(like: vs.VideoNode | vs.VideoFrame, colour: Colour, matrix: int) -> Layout:
+    """How the samples of an integer YUV clip's frames lie and what they mean in that ``colour``.
 
     ``matrix`` is as in :func:`to_rgb`, and so is what zimg takes where nothing is said: limited
     range, and chroma on the left.
@@ -185,11 +182,11 @@ def layout(frame: vs.VideoFrame, colour: Colour, matrix: int) -> Layout:
     Raises:
         ValueError: names the prop, its value and what is accepted.
     """
-    form = frame.format
+    form = like.format
     colour.check(form)
     return Layout(
-        width=frame.width,
-        height=frame.height,
+        width=like.width,
+        height=like.height,
         bits=form.bits_per_sample,
         subsampling_w=form.subsampling_w,
         subsampling_h=form.subsampling_h,

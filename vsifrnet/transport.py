@@ -19,7 +19,7 @@ from vsifrnet import frames
 from vsifrnet.backend import Backend
 from vsifrnet.frames import DTYPES, Colour
 from vsifrnet.lanes import Convert, Source
-from vsifrnet.yuv import Converter, Layout
+from vsifrnet.yuv import Converter
 
 __all__ = ["RGB", "YUV", "Transport", "choose"]
 
@@ -33,14 +33,13 @@ class Transport(Protocol):
     def source(self, number: int, frame: vs.VideoFrame) -> Source:
         """Frame ``number`` of ``clip``, for the network.
 
-        Raises:
-            ValueError: of its colour something is not accepted.
+        Its picture cannot be had, a ValueError says why, where its colour is not accepted.
         """
 
-    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> Convert | None:
+    def from_rgb(self, colour: Colour) -> Convert | None:
         """From a picture on any device to what :meth:`write` takes for a frame of that ``colour``.
 
-        None leaves it a picture. ``like`` is any frame of ``clip``.
+        None leaves it a picture.
         """
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
@@ -73,7 +72,7 @@ class RGB:
         """See :class:`Transport`."""
         return Source(number, partial(frames.read, frame, pinned=self._pinned))
 
-    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> None:
+    def from_rgb(self, colour: Colour) -> None:
         """See :class:`Transport`."""
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
@@ -95,22 +94,21 @@ class YUV:
         self._pinned = backend.device.type == "cuda"
         self._dtype = DTYPES[frames.rgb_format(clip.format, backend.dtype)]
         self._lock = threading.Lock()
-        self._converters: dict[tuple[Layout, torch.device], Converter] = {}
+        self._converters: dict[tuple[Colour, torch.device], Converter] = {}
         """For each colour that occurs."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> Source:
         """See :class:`Transport`."""
-        layout = frames.layout(frame, Colour.of(frame.props), self._matrix)
+        colour = Colour.of(frame.props)
 
         def to_rgb(samples: Tensor) -> Tensor:  # by whoever has the stream
-            return self._converter(layout, samples.device).to_rgb(samples).to(self._dtype)
+            return self._converter(colour, samples.device).to_rgb(samples).to(self._dtype)
 
         return Source(number, partial(frames.read_samples, frame, pinned=self._pinned), to_rgb)
 
-    def from_rgb(self, like: vs.VideoFrame, colour: Colour) -> Convert:
+    def from_rgb(self, colour: Colour) -> Convert:
         """See :class:`Transport`."""
-        layout = frames.layout(like, colour, self._matrix)
-        return lambda picture: self._converter(layout, picture.device).from_rgb(picture)
+        return lambda picture: self._converter(colour, picture.device).from_rgb(picture)
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
         """See :class:`Transport`."""
@@ -120,8 +118,9 @@ class YUV:
         """See :class:`Transport`."""
         return node
 
-    def _converter(self, layout: Layout, device: torch.device) -> Converter:
+    def _converter(self, colour: Colour, device: torch.device) -> Converter:
         with self._lock:
-            if (layout, device) not in self._converters:
-                self._converters[layout, device] = Converter(layout, device)
-            return self._converters[layout, device]
+            if (colour, device) not in self._converters:
+                layout = frames.layout(self.clip, colour, self._matrix)
+                self._converters[colour, device] = Converter(layout, device)
+            return self._converters[colour, device]

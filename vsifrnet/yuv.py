@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import vapoursynth as vs
 from torch import Tensor
 
-__all__ = ["Converter", "Layout"]
+__all__ = ["Converter", "Layout", "sample_dtype"]
 
 LUMA = {
     vs.MATRIX_BT709: (0.2126, 0.0722),
@@ -32,6 +32,11 @@ LUMA = {
 
 LEFT, TOP, BOTTOM = (0, 2, 4), (2, 3), (4, 5)
 """Values of ``_ChromaLocation`` that put chroma on the left, upper or lower luma sample."""
+
+
+def sample_dtype(bits: int) -> torch.dtype:
+    """Of integer samples. Few operations know uint16: as int16, 32768 and above are negative."""
+    return torch.uint8 if bits == 8 else torch.int16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +54,6 @@ class Layout:
     chromaloc: int
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Of the samples. Few operations know uint16: as int16, 32768 and above are negative."""
-        return torch.uint8 if self.bits == 8 else torch.int16
-
-    @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """Height and width of each plane."""
         chroma = self.height >> self.subsampling_h, self.width >> self.subsampling_w
@@ -65,11 +65,11 @@ class Converter:
 
     def __init__(self, layout: Layout, device: torch.device) -> None:
         self._layout = layout
-        matrix = _rgb_from_yuv(layout.matrix)
         gain, offset = _levels(layout)
-        to_rgb = matrix / gain
+        to_yuv = gain[:, None] * _yuv_from_rgb(layout.matrix)
+        to_rgb = torch.linalg.inv(to_yuv)
         self._to_rgb = _columns(to_rgb, -to_rgb @ offset, device)
-        self._to_yuv = _columns(gain[:, None] * torch.linalg.inv(matrix), offset, device)
+        self._to_yuv = _columns(to_yuv, offset, device)
         height, width = layout.shapes[1]
         sizes = (height, layout.height), (width, layout.width)
         places = _place(layout.chromaloc, TOP, BOTTOM), _place(layout.chromaloc, LEFT, ())
@@ -91,7 +91,7 @@ class Converter:
         yuv = _mix(picture.float().unbind(), self._to_yuv)
         values = torch.cat([yuv[0].flatten(), self._down(yuv[1:]).flatten()])
         values = values.round_().clamp_(0, (1 << self._layout.bits) - 1)
-        return values.int().to(self._layout.dtype)
+        return values.int().to(sample_dtype(self._layout.bits))
 
 
 class _Resizer:
@@ -178,16 +178,15 @@ def _bicubic(x: float) -> float:
     return 0.0
 
 
-def _rgb_from_yuv(matrix: int) -> Tensor:
+def _yuv_from_rgb(matrix: int) -> Tensor:
     """(3, 3), float64, for luma in [0, 1] and chroma in [-0.5, 0.5]."""
     if matrix == vs.MATRIX_YCGCO:
-        return torch.tensor([[1, -1, 1], [1, 1, 0], [1, -1, -1]], dtype=torch.float64)
+        return torch.tensor([[1, 2, 1], [-1, 2, -1], [2, 0, -2]], dtype=torch.float64) / 4
     red, blue = LUMA[vs.MatrixCoefficients(matrix)]
     luma = torch.tensor([red, 1 - red - blue, blue], dtype=torch.float64)
     unit = torch.eye(3, dtype=torch.float64)
     u, v = (unit[2] - luma) / (2 - 2 * blue), (unit[0] - luma) / (2 - 2 * red)
-    inverse: Tensor = torch.linalg.inv(torch.stack([luma, u, v]))
-    return inverse
+    return torch.stack([luma, u, v])
 
 
 def _levels(layout: Layout) -> tuple[Tensor, Tensor]:

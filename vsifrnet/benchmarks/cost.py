@@ -110,7 +110,7 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
             uploaded = [timed("upload, to RGB", source.picture, device) for source in sources]
             timed("encode, all of it", eager.encode, *uploaded)
             made = timed("decode, all of it", eager.decode, 0.5)
-            if from_rgb := carrier.from_rgb(pair[0], Colour.of(pair[0].props)):
+            if from_rgb := carrier.from_rgb(Colour.of(pair[0].props)):
                 made = timed("from RGB", from_rgb, made)
             timed("write", carrier.write, timed("download", Tensor.cpu, made), like=pair[0])
         for part in PARTS:
