@@ -23,6 +23,8 @@ def write(path: Path, size: str, seed: int) -> Path:
 def test_the_mean_is_that_of_each_tensor(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{seed}.safetensors", "S", seed) for seed in range(3)]
     average(paths, tmp_path / "mean.safetensors")
+    (tmp_path / "any").touch()
+    assert (tmp_path / "mean.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
     mean = weights.load(tmp_path / "mean.safetensors").state
     states = [weights.load(path).state for path in paths]
     for key, tensor in mean.items():

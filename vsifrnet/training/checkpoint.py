@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vsifrnet.files import replacing
@@ -36,7 +35,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def export_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a network's weights as safetensors, likewise."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    _write(path, lambda partial: save_file(tensors, partial, metadata=metadata))
+    # By our own hand: save_file makes files that nobody else may read, whatever the umask.
+    _write(path, lambda partial: partial.write_bytes(save(tensors, metadata)))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
@@ -62,6 +62,6 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
             # On the disk before it takes the place of the last one: power may fail too.
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, RuntimeError) as error:
         kept = "; what was there is kept" if path.exists() else ""
         raise TrainingError(f"cannot write {path}: {error}{kept}") from error
