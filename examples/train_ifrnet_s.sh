@@ -13,7 +13,7 @@ train() {
     torchrun --nproc-per-node 2 -m vsifrnet train --assets "$set_dir" \
         --videos "$videos"/*.m* "$videos"/*.avi --crop 192 --batch 4 --lr-last 3e-6 "$@"
 }
-mean() { python -m vsifrnet.training.average "$@"; }
+mean() { python -m vsifrnet.training.loop.average "$@"; }
 
 git show e613a10:vsifrnet/models/ifrnet_s.safetensors > "$out/before.safetensors"
 train --share assets=0.72 --share videos=0.28 --model "$out/before.safetensors" \

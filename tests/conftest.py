@@ -93,7 +93,7 @@ class Counter:
 @pytest.fixture
 def network_runs(monkeypatch: pytest.MonkeyPatch) -> Counter:
     """How often the network has decoded a picture since the test began."""
-    from vsifrnet.interpolator import Interpolator
+    from vsifrnet.engine.interpolator import Interpolator
 
     counter = Counter()
     original: Callable[..., object] = Interpolator.__call__

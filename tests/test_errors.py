@@ -13,7 +13,9 @@ import vapoursynth as vs
 from conftest import core, moving, planes, same
 from safetensors.torch import save_file
 
-from vsifrnet import backend, ifrnet, weights
+from vsifrnet import ifrnet
+from vsifrnet.engine import backend
+from vsifrnet.weights import load as weights
 
 BAD_ARGUMENTS = [
     ({"multi": 0}, "multi=0", "from 1/100 to 1000"),
@@ -186,7 +188,7 @@ def test_damaged_weights(tmp_path: Path) -> None:
 def test_out_of_memory_says_which_frame_and_what_helps(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vsifrnet.interpolator import Interpolator
+    from vsifrnet.engine.interpolator import Interpolator
 
     def fail(*_: object, **__: object) -> None:
         raise error

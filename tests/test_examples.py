@@ -11,8 +11,8 @@ import pytest
 import vapoursynth as vs
 from conftest import core, planes
 from onnx import TensorProto, helper
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.vpy"))
 
 

@@ -241,7 +241,7 @@ def test_colour_is_kept() -> None:
 def test_conversions_keep_samples(format: int, full: int) -> None:
     """Forth and back without the network: nothing is lost, so nothing flickers."""
     bits = core.get_video_format(format).bits_per_sample
-    from vsifrnet.frames import Colour, from_rgb, rgb_format, to_rgb
+    from vsifrnet.graph.frames import Colour, from_rgb, rgb_format, to_rgb
 
     clip = moving(1, 64, 48, format).std.SetFrameProps(_Range=full)
     frame = clip.get_frame(0)
@@ -269,7 +269,7 @@ def test_half_precision_makes_the_same_frames(format: int) -> None:
 
 def test_brightness_does_not_flicker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two equal frames forced through the network keep their mean level."""
-    from vsifrnet import gaps
+    from vsifrnet.detect import plan as gaps
 
     monkeypatch.setattr(
         gaps, "decide", lambda k, facts, dup_max: gaps.Gap(gaps.Kind.MAKE, k, k + 1)

@@ -1,14 +1,11 @@
 """The network against the outputs of the official code (tests/reference, see its README)."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from paths import REFERENCE
 
 from vsifrnet.network import CONFIGS, IFRNet
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 def formula_weights(model: IFRNet) -> None:

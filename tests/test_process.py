@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from paths import ROOT
 
 SCRIPT = """
 import vapoursynth as vs
@@ -38,7 +37,7 @@ def test_import_is_silent_and_light() -> None:
     code = (
         "import sys, vsifrnet\n"
         "loaded = [m for m in sys.modules if m.startswith(('vsifrnet.training',"
-        " 'vsifrnet.benchmarks', 'vsifrnet.cli', 'av', 'PIL', 'cv2', 'matplotlib'))]\n"
+        " 'vsifrnet.evaluation', 'vsifrnet.cli', 'av', 'PIL', 'cv2', 'matplotlib'))]\n"
         "assert not loaded, loaded\n"
         "assert set(vsifrnet.__all__) == {n for n in vars(vsifrnet) if n in vsifrnet.__all__}\n"
         "assert callable(vsifrnet.ifrnet)\n"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
+
+from paths import ROOT
 
 from vsifrnet import ifrnet
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_argument_table_is_the_signature() -> None:

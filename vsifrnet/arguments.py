@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import vapoursynth as vs
 
-from vsifrnet.frames import MATRICES
-from vsifrnet.interpolator import HALVINGS
-from vsifrnet.timecodes import Timecodes, frame_times
-from vsifrnet.timeline import TimedTimeline, Timeline
+from vsifrnet.engine.interpolator import HALVINGS
+from vsifrnet.graph.frames import MATRICES
+from vsifrnet.graph.timecodes import Timecodes, frame_times
+from vsifrnet.graph.timeline import TimedTimeline, Timeline
 
 __all__ = [
     "ARGUMENTS",

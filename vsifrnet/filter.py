@@ -4,15 +4,15 @@ The graph, from source to output; Python runs once a frame in the nodes marked *
 
     source time                                retimed by SelectEvery (copies nothing)
     clip -> detectors -> facts* -> plan*       -> moments
-    clip -> RGB (zimg) -> first*, next*        -> pair -> made* (the network, two for each lane)
+    clip -> RGB (zimg) -> first*, next*        -> pair -> made* (the network, two for each worker)
     clip                                       -> left, right
                                                pick*: left, right, or made -> zimg -> left's props
                                                timed*: durations and times
 
-Where the network is on a GPU, YUV takes the same way without zimg: see :mod:`~vsifrnet.transport`.
-VapourSynth runs a ModifyFrame's callback for one frame at a time, so that pictures are made side by
-side by several ``made`` nodes: two for each lane, see :class:`~vsifrnet.lanes.Lanes`. No callback
-asks for frames itself; each gets what its node requested, and what is not shown is not requested:
+Where the network is on a GPU, YUV takes the same way without zimg: see
+:mod:`~vsifrnet.graph.transport`. VapourSynth runs a ModifyFrame's callback for one frame at a time,
+so that pictures are made side by side by several ``made`` nodes: two for each worker, see
+:class:`~vsifrnet.engine.workers.Workers`. No callback asks for frames itself; each gets what its node requested, and what is not shown is not requested:
 ``pick`` is a FrameEval.
 
 Frame n is a pure function of n and the source: nothing here remembers earlier frames, except
@@ -31,14 +31,18 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments, backend, frames, held, scenes, transport, weights
-from vsifrnet.frames import COLOUR_PROPS, Colour
-from vsifrnet.gaps import DUP_MAX, Gap, Kind, plan, props_alone, shift
-from vsifrnet.interpolator import SCALES, Interpolator, prepare
-from vsifrnet.lanes import Lanes
-from vsifrnet.timecodes import Timecodes
-from vsifrnet.timeline import Position, TimedTimeline, Timeline
-from vsifrnet.transport import RGB, Transport
+from vsifrnet import arguments
+from vsifrnet.detect import held, scenes
+from vsifrnet.detect.plan import DUP_MAX, Gap, Kind, plan, props_alone, shift
+from vsifrnet.engine import backend
+from vsifrnet.engine.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.engine.workers import Workers
+from vsifrnet.graph import frames, transport
+from vsifrnet.graph.frames import COLOUR_PROPS, Colour
+from vsifrnet.graph.timecodes import Timecodes
+from vsifrnet.graph.timeline import Position, TimedTimeline, Timeline
+from vsifrnet.graph.transport import RGB, Transport
+from vsifrnet.weights import load as weights
 
 __all__ = ["ifrnet"]
 
@@ -111,7 +115,7 @@ def ifrnet(
         matrix: of YUV frames that carry no ``_Matrix``: a name or a number as in ``core.resize``;
             None is 709 above 576 lines and 170m up to there.
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
-        precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.backend.resolve`.
+        precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.engine.backend.resolve`.
         num_streams: pairs of frames in flight, which on the CPU share out the cores; None is 2.
         auto_download: fetch a named model that is not here yet.
 
@@ -136,7 +140,7 @@ def ifrnet(
         if loaded.t_blind:
             arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
             if num_streams is None and engine.device.type == "cpu" and timeline.grid not in (1, 2):
-                # Each half needs the one before it: a second lane would make the same again.
+                # Each half needs the one before it: a second worker would make the same again.
                 engine = replace(engine, num_streams=1)
     except ValueError as error:
         raise vs.Error(f"ifrnet: {error}") from error
@@ -150,7 +154,7 @@ def ifrnet(
         Interpolator(network, t_blind=loaded.t_blind, scale=float(scale), ensemble=ensemble)
         for _ in range(engine.num_streams)
     ]
-    lanes = Lanes(interpolators, engine.device)
+    workers = Workers(interpolators, engine.device)
     if dup_mode == "keep":
         dup_max = 0
     gaps = plan(
@@ -162,7 +166,7 @@ def ifrnet(
     carrier = transport.choose(clip, matrix, engine)
     # What is blended at cuts never sees a GPU.
     zimg = carrier if isinstance(carrier, RGB) else RGB(clip, matrix, engine)
-    return _wire(clip, carrier, zimg, timeline, gaps, lanes, matrix, sc_mode, dup_max)
+    return _wire(clip, carrier, zimg, timeline, gaps, workers, matrix, sc_mode, dup_max)
 
 
 def _wire(
@@ -171,7 +175,7 @@ def _wire(
     zimg: RGB,
     timeline: Timeline | TimedTimeline,
     gaps: vs.VideoNode,
-    lanes: Lanes,
+    workers: Workers,
     matrix: int,
     sc_mode: str,
     dup_max: int,
@@ -190,7 +194,7 @@ def _wire(
     moments = retime(gaps)
 
     carried = carrier.clip
-    kept = CACHE + 2 * len(lanes) + dup_max
+    kept = CACHE + 2 * len(workers) + dup_max
     for node in {carried, zimg.clip}:
         node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=kept)
     first, following = carried, shift(carried, 1)
@@ -201,14 +205,14 @@ def _wire(
         following = _uncached(carried.std.FrameEval(_Next(nexts), prop_src=gaps, clip_src=nexts))
     pair = [retime(first), retime(following), around[0], moments]
     makers = [
-        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, carrier, lanes, index)))
-        for index in range(lanes.queues)
+        _uncached(pair[0].std.ModifyFrame(pair, _Make(timeline, carrier, workers, index)))
+        for index in range(workers.queues)
     ]
     cut = [retime(zimg.clip), retime(shift(zimg.clip, 1))]
     blender = _uncached(cut[0].std.ModifyFrame(cut, _Blend(timeline)))
 
     picked = left.std.FrameEval(
-        _Pick(timeline, left, right, lanes, makers, carrier, blender, zimg, matrix, sc_mode),
+        _Pick(timeline, left, right, workers, makers, carrier, blender, zimg, matrix, sc_mode),
         prop_src=[moments, left],
         clip_src=[left, right],
     )
@@ -276,7 +280,7 @@ class _Pick:
         timeline: Timeline | TimedTimeline,
         left: vs.VideoNode,
         right: vs.VideoNode,
-        lanes: Lanes,
+        workers: Workers,
         makers: list[vs.VideoNode],
         carrier: Transport,
         blender: vs.VideoNode,
@@ -287,7 +291,7 @@ class _Pick:
         self._timeline = timeline
         self._left = left
         self._right = right
-        self._lanes = lanes
+        self._workers = workers
         self._makers = makers
         self._carrier = carrier
         self._blender = blender
@@ -305,7 +309,7 @@ class _Pick:
         if gap.kind is Kind.STILL or gap.time(position.time) == 0:
             return self._left
         if gap.kind is Kind.MAKE:
-            queue = self._lanes.choose(gap.first)
+            queue = self._workers.choose(gap.first)
             return self._finish(n, self._makers[queue], self._carrier, left)
         if self._sc_mode == "blend":
             return self._finish(n, self._blender, self._zimg, left)
@@ -335,18 +339,18 @@ class _Make:
     """ModifyFrame: the frame between two, by the network."""
 
     def __init__(
-        self, timeline: Timeline | TimedTimeline, carrier: Transport, lanes: Lanes, queue: int
+        self, timeline: Timeline | TimedTimeline, carrier: Transport, workers: Workers, queue: int
     ) -> None:
         self._timeline = timeline
         self._carrier = carrier
-        self._lanes = lanes
+        self._workers = workers
         self._queue = queue
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         first, following, left, moment = f
         gap = Gap.read(moment.props)
         try:
-            made = self._lanes.make(
+            made = self._workers.make(
                 self._queue,
                 self._carrier.source(gap.first, first),
                 self._carrier.source(gap.next, following),

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsifrnet.ops import Up, blend, concatenate, conv_prelu, refine, resize, warp, warp_both
+from vsifrnet.engine.ops import Up, blend, concatenate, conv_prelu, refine, resize, warp, warp_both
 
 __all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned", "resize", "warp"]
 
@@ -272,8 +272,9 @@ class IFRNet(nn.Module):
 def aligned(network: IFRNet, multiple: int) -> IFRNet:
     """An equal network whose decoders work on multiples of ``multiple`` channels.
 
-    What is added is zero: at the end of the inputs, where :func:`~vsifrnet.ops.concatenate` puts
-    zeros, and in front of the hidden channels, because the last ones are a ResBlock's side.
+    The added channels are zero: at the end of the inputs, where
+    :func:`~vsifrnet.engine.ops.concatenate` puts zeros, and in front of the hidden channels,
+    because the last ones are a ResBlock's side.
     """
     with torch.device("meta"):  # neither initialised nor, so, random numbers drawn
         wide = IFRNet(replace(network.config, align=multiple))

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"vsifrnet {arguments.command}: {error}\n")
         return 1
     except RuntimeError as error:
-        from vsifrnet import backend
+        from vsifrnet.engine import backend
 
         if not backend.is_out_of_memory(error):
             raise

@@ -18,7 +18,7 @@ vsifrnet bench accuracy snu-film-hard --data ~/SNU-FILM --model IFRNet_Vimeo90K.
 
 def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     """Declare the command."""
-    from vsifrnet.benchmarks.datasets import DATASETS
+    from vsifrnet.evaluation.protocols import DATASETS
 
     layouts = "\n".join(f"  {name:17} {d.layout}" for name, d in DATASETS.items())
     parser = options.add_command(
@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from vsifrnet import files
-    from vsifrnet.benchmarks import accuracy
-    from vsifrnet.benchmarks.datasets import DATASETS
+    from vsifrnet.evaluation import accuracy
+    from vsifrnet.evaluation.protocols import DATASETS
 
     dataset = DATASETS[arguments.dataset]
     arguments.scale = dataset.scale

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from vsifrnet import files
-    from vsifrnet.benchmarks import clips
+    from vsifrnet.evaluation import clips
     from vsifrnet.media import pictures
     from vsifrnet.media.pictures import Picture
 

@@ -54,7 +54,7 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    from vsifrnet.benchmarks import speed
+    from vsifrnet.evaluation import speed
 
     options.check_least(arguments, 1, "frames", "runs")
     return speed.run(arguments)

@@ -42,8 +42,8 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    from vsifrnet.backend import resolve
     from vsifrnet.cli import CommandError
+    from vsifrnet.engine.backend import resolve
 
     try:
         from vsifrnet.training.teachers import TEACHERS, label_triplets

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vsifrnet.cli import CommandError, options
 
 if TYPE_CHECKING:
-    from vsifrnet.interpolator import Interpolator
+    from vsifrnet.engine.interpolator import Interpolator
     from vsifrnet.media.pictures import Picture
 
 EXAMPLE = """\
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from tqdm import tqdm
 
-    from vsifrnet.interpolator import HALVINGS
+    from vsifrnet.engine.interpolator import HALVINGS
     from vsifrnet.media import pictures
 
     times = _times(arguments)

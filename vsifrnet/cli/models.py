@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from vsifrnet.cli import CommandError
 
 if TYPE_CHECKING:
-    from vsifrnet.registry import Model
-    from vsifrnet.weights import Weights
+    from vsifrnet.weights.load import Weights
+    from vsifrnet.weights.registry import Model
 
 __all__ = ["add_parser"]
 
@@ -54,7 +54,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _list(_: argparse.Namespace) -> int:
-    from vsifrnet import registry, weights
+    from vsifrnet.weights import load as weights
+    from vsifrnet.weights import registry
 
     rows = [("NAME", "VARIANT", "TIMES", "TRAINED ON", "WHERE")]
     for model in registry.MODELS:
@@ -70,7 +71,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _where(model: Model) -> str:
-    from vsifrnet import cache
+    from vsifrnet.weights import cache
 
     if model.packaged:
         return "in the package"
@@ -80,7 +81,8 @@ def _where(model: Model) -> str:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from vsifrnet import registry, weights
+    from vsifrnet.weights import load as weights
+    from vsifrnet.weights import registry
 
     for name in arguments.names:
         if registry.find(name) is None:
@@ -93,7 +95,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from vsifrnet import cache, registry, weights
+    from vsifrnet.weights import cache, registry
+    from vsifrnet.weights import load as weights
 
     known = registry.find(arguments.model)
     if known is not None and not known.packaged and cache.find(known) is None:
@@ -113,7 +116,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _facts(loaded: Weights) -> list[tuple[str, str]]:
     """What the file itself says."""
-    from vsifrnet import cache
+    from vsifrnet.weights import cache
 
     files = [loaded.path]
     if loaded.path.suffix.lower() in (".param", ".bin"):
@@ -163,7 +166,8 @@ def _table(facts: list[tuple[str, str]]) -> str:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from vsifrnet import cache, weights
+    from vsifrnet.weights import cache
+    from vsifrnet.weights import load as weights
 
     loaded = weights.load(arguments.file)
     if loaded.info is not None and arguments.name is None:
@@ -193,7 +197,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _store_known(loaded: Weights, model: Model) -> Path | None:
     """Keep an official file in the cache as it is, if it is whole under the official names."""
-    from vsifrnet import cache
+    from vsifrnet.weights import cache
 
     for source in model.sources:
         suffixes = {Path(file.name).suffix for file in source.files}
@@ -208,7 +212,8 @@ def _store_known(loaded: Weights, model: Model) -> Path | None:
 
 
 def _free_path(name: str, force: bool) -> Path:
-    from vsifrnet import registry, weights
+    from vsifrnet.weights import load as weights
+    from vsifrnet.weights import registry
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise CommandError(

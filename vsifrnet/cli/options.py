@@ -8,10 +8,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vsifrnet import backend, weights
 from vsifrnet.arguments import ARGUMENTS, DUP_MODES, SC_MODES
+from vsifrnet.engine import backend
+from vsifrnet.engine.interpolator import SCALES, Interpolator, prepare
 from vsifrnet.filter import ifrnet
-from vsifrnet.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.weights import load as weights
 
 if TYPE_CHECKING:
     import vapoursynth as vs

@@ -11,7 +11,7 @@ from vsifrnet.cli import options
 
 if TYPE_CHECKING:
     from vsifrnet.network import IFRNet
-    from vsifrnet.training.sample import DataSet
+    from vsifrnet.training.data.sample import DataSet
 
 log = logging.getLogger("vsifrnet")
 
@@ -132,15 +132,15 @@ def run(arguments: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # the data's share of the cores is its worker processes
     data = _data(arguments)
     if arguments.preview:
-        from vsifrnet.training.preview import write_sheet
+        from vsifrnet.training.loop.preview import write_sheet
 
         write_sheet(data, arguments.preview)
         log.info("wrote %s", arguments.preview)
         return 0
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    from vsifrnet.backend import resolve
-    from vsifrnet.training.distributed import process_group
+    from vsifrnet.engine.backend import resolve
+    from vsifrnet.training.loop.distributed import process_group
 
     with process_group(resolve(arguments.device).device) as device:
         _train(arguments, data, device)
@@ -148,9 +148,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
-    from vsifrnet.training.curve import draw_curve
+    from vsifrnet.training.loop.curve import draw_curve
+    from vsifrnet.training.loop.trainer import Settings, Trainer
     from vsifrnet.training.losses import OfficialLoss, SyntheticLoss
-    from vsifrnet.training.trainer import Settings, Trainer
 
     synthetic = (arguments.loss or ("synthetic" if arguments.assets else "official")) == "synthetic"
     optimizer: Literal["muon", "adamw"] = arguments.optimizer or ("muon" if synthetic else "adamw")
@@ -206,8 +206,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _network(arguments: argparse.Namespace) -> IFRNet:
-    from vsifrnet import weights
-    from vsifrnet.training.initialize import fresh_network
+    from vsifrnet.training.loop.initialize import fresh_network
+    from vsifrnet.weights import load as weights
 
     if arguments.model is None:
         return fresh_network(arguments.size, arguments.seed)
@@ -215,12 +215,12 @@ def _network(arguments: argparse.Namespace) -> IFRNet:
 
 
 def _data(arguments: argparse.Namespace) -> DataSet:
-    from vsifrnet.training.assets import Assets
-    from vsifrnet.training.datasets import Sequences, Triplets
+    from vsifrnet.training.data.assets import Assets
+    from vsifrnet.training.data.datasets import Sequences, Triplets
+    from vsifrnet.training.data.sample import Mixture
+    from vsifrnet.training.data.synthetic import LayeredMotion
+    from vsifrnet.training.data.videos import Choice, extract_once
     from vsifrnet.training.errors import DataError
-    from vsifrnet.training.sample import Mixture
-    from vsifrnet.training.synthetic import LayeredMotion
-    from vsifrnet.training.videos import Choice, extract_once
 
     size, seed = arguments.crop, arguments.seed
     parts: dict[str, DataSet] = {}
@@ -247,9 +247,9 @@ def _data(arguments: argparse.Namespace) -> DataSet:
 
 def _validation(arguments: argparse.Namespace) -> Any:
     """What validates: held-out synthetic motion, Vimeo90K's test list where it is there, videos."""
-    from vsifrnet.training.assets import Assets
-    from vsifrnet.training.datasets import LISTS, Triplets
-    from vsifrnet.training.validation import ClipTriplets, synthetic_sets, validate
+    from vsifrnet.training.data.assets import Assets
+    from vsifrnet.training.data.datasets import LISTS, Triplets
+    from vsifrnet.training.loop.validation import ClipTriplets, synthetic_sets, validate
 
     sets: dict[str, DataSet] = {}
     if arguments.assets:

@@ -16,7 +16,7 @@ import numpy as np
 import vapoursynth as vs
 
 from vsifrnet.files import replacing
-from vsifrnet.frames import write
+from vsifrnet.graph.frames import write
 from vsifrnet.media import hdr10
 from vsifrnet.media.copy import Copier, Copies, EncodeError
 from vsifrnet.media.pictures import Picture

@@ -16,9 +16,9 @@ import torch
 import vapoursynth as vs
 
 from vsifrnet.files import replacing
+from vsifrnet.graph.timeline import Timeline
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Header, Picture
-from vsifrnet.timeline import Timeline
 
 __all__ = ["Folder", "Job", "open_clip", "scan"]
 

@@ -12,7 +12,7 @@ import av
 import vapoursynth as vs
 from av.rational import AVRational
 
-from vsifrnet.timecodes import likely_last
+from vsifrnet.graph.timecodes import likely_last
 
 __all__ = ["Source", "exact", "open_source"]
 

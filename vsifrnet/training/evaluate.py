@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vsifrnet.backend import PRECISIONS
-from vsifrnet.benchmarks.clips import mvtools, svpflow
-from vsifrnet.benchmarks.metrics import ssim
+from vsifrnet.engine.backend import PRECISIONS
+from vsifrnet.evaluation.clips import mvtools, svpflow
+from vsifrnet.evaluation.metrics import ssim
 from vsifrnet.network import IFRNet
-from vsifrnet.training.assets import Assets
-from vsifrnet.training.sample import DataSet, collate
-from vsifrnet.training.synthetic import PACES, LayeredMotion
-from vsifrnet.training.validation import psnr
-from vsifrnet.weights import load
+from vsifrnet.training.data.assets import Assets
+from vsifrnet.training.data.sample import DataSet, collate
+from vsifrnet.training.data.synthetic import PACES, LayeredMotion
+from vsifrnet.training.loop.validation import psnr
+from vsifrnet.weights.load import load
 
 __all__ = ["METHODS", "Triplet", "evaluate_times", "interpolate", "synthetic_triplets", "triplets"]
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsifrnet.network import IFRNet, resize
-from vsifrnet.training.sample import Batch
+from vsifrnet.training.data.sample import Batch
 
 __all__ = [
     "OfficialLoss",

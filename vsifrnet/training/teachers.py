@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from vsifrnet.training.datasets import LISTS, Triplets
+from vsifrnet.training.data.datasets import LISTS, Triplets
+from vsifrnet.training.data.flo import write_flo
+from vsifrnet.training.data.sample import Picture
 from vsifrnet.training.errors import TrainingError
-from vsifrnet.training.flo import write_flo
-from vsifrnet.training.sample import Picture
 
 __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 

@@ -1,0 +1,160 @@
+"""Precision and recall of the detectors on clips whose cuts and held frames are known.
+
+    python scripts/detectors.py cuts --data ../shared
+    python scripts/detectors.py held --data ../shared --size 1920x1080
+
+Prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the default
+here is half 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vapoursynth as vs
+from drawings import drawings, encoded
+from programmes import Programme, decode_grey, programmes, splice
+from tqdm import tqdm
+
+from vsifrnet.detect import held, scenes
+
+OWN_CUTS = {
+    "oa4_launch.webm": (73,),
+    "cityCC0.mpg": (115,),
+    "earth.mp4": (),
+    "fillets_intro_20s.mp4": (),
+}
+"""Seen by eye; fillets_intro_20s has two dissolves and a wipe, no cut."""
+
+Detector = Callable[[vs.VideoNode], list[bool]]
+"""A decision for each frame of the clip, of which the last counts for nothing."""
+
+
+def ours(threshold: float) -> Detector:
+    return lambda clip: [
+        scenes.is_cut(frame.props, threshold) for frame in scenes.cut_scores(clip).frames()
+    ]
+
+
+def scxvid(clip: vs.VideoNode) -> list[bool]:
+    """scxvid at its defaults."""
+    clip = vs.core.scxvid.Scxvid(clip.resize.Bilinear(format=vs.YUV420P8))
+    first = [bool(frame.props._SceneChangePrev) for frame in clip.frames()]
+    return [*first[1:], False]
+
+
+def mvtools(clip: vs.VideoNode) -> list[bool]:
+    """SCDetection of mvtools at its defaults, with blocks of 8."""
+    clip = clip.resize.Bilinear(format=vs.YUV420P8)
+    vectors = vs.core.mv.Analyse(vs.core.mv.Super(clip), isb=True, blksize=8)
+    clip = vs.core.mv.SCDetection(clip, vectors)
+    return [bool(frame.props._SceneChangeNext) for frame in clip.frames()]
+
+
+def from_arrays(frames: Sequence[Sequence[npt.NDArray[np.uint8]]], format: int) -> vs.VideoNode:
+    """A clip of these planes."""
+    height, width = frames[0][0].shape
+    blank = vs.core.std.BlankClip(
+        width=width, height=height, format=format, length=len(frames), fpsnum=24, keep=True
+    )
+
+    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for plane, values in enumerate(frames[n]):
+            np.asarray(frame[plane])[:] = values
+        return frame
+
+    return blank.std.ModifyFrame(blank, fill)
+
+
+def cuts(arguments: argparse.Namespace) -> None:
+    """Tables of the cut detectors."""
+    detectors: dict[str, Detector] = {"ours": ours(arguments.threshold)}
+    if arguments.others:
+        detectors |= {"scxvid": scxvid, "mvtools": mvtools}
+    clips = {arguments.data / "clips" / name: own for name, own in OWN_CUTS.items()}
+    material: list[Programme] = [
+        programme
+        for seed in range(arguments.count)
+        for programme in programmes(arguments.data / "training-set", arguments.half, seed)
+    ]
+    for path, own in clips.items():
+        material.append(Programme(path.name, decode_grey(path), frozenset(own)))
+    material += [splice(clips, seed) for seed in range(4)]
+
+    counts: dict[str, dict[str, Any]] = {}
+    for programme in tqdm(material, unit="clip"):
+        clip = from_arrays([[frame] for frame in programme.frames], vs.GRAY8)
+        row = counts.setdefault(programme.name, {"gaps": 0, "cuts": 0})
+        row["gaps"] += len(programme.frames) - 1
+        row["cuts"] += len(programme.cuts)
+        for name, detector in detectors.items():
+            found = {k for k, cut in enumerate(detector(clip)[:-1]) if cut}
+            right, wrong = row.get(name, (0, 0))
+            row[name] = right + len(found & programme.cuts), wrong + len(found - programme.cuts)
+    print("| material | gaps | cuts |", *(f" {name}: found, false |" for name in detectors))
+    print("|---|---|---|" + "---|" * len(detectors))
+    for kind, row in counts.items():
+        cells = "".join(f" {row[name][0]}, {row[name][1]} |" for name in detectors)
+        print(f"| {kind} | {row['gaps']} | {row['cuts']} |{cells}")
+    total = sum(row["cuts"] for row in counts.values())
+    for name in detectors:
+        right, wrong = (sum(row[name][i] for row in counts.values()) for i in (0, 1))
+        precision = right / max(1, right + wrong)
+        print(f"\n{name}: precision {precision:.4f}, recall {right / total:.4f}")
+
+
+def held_frames(arguments: argparse.Namespace) -> None:
+    """Confusion table of the detector of held frames."""
+    width, height = (int(side) for side in arguments.size.split("x"))
+    sources = (arguments.data / "training-set" / "SOURCES.tsv").read_text().splitlines()
+    drawn = [line.split("\t")[0] for line in sources if line.endswith("\tdrawn")]
+    pictures = [name for name in drawn if name.startswith("backgrounds/")][arguments.half :: 2]
+    random = np.random.default_rng(arguments.half)
+    chosen = random.choice(pictures, arguments.count, replace=False)
+    counts: dict[tuple[str, int], list[int]] = {}
+    for seed, picture in enumerate(tqdm(chosen, unit="scene")):
+        for clip in drawings(arguments.data / "training-set" / picture, (width, height), seed):
+            for crf in (16, 23, 28):
+                planes = from_arrays(encoded(clip.frames, crf), vs.YUV420P8)
+                node = held.held_frames(planes, arguments.threshold)
+                row = counts.setdefault((clip.name, crf), [0, 0, 0, 0])
+                for frame, same in zip(node.frames(), clip.held, strict=False):
+                    row[2 * same + held.is_held(frame.props)] += 1
+    print("| clip | crf | held | found held | moving | taken for held |")
+    print("|---|---|---|---|---|---|")
+    for (name, crf), (moved, wrong, missed, found) in sorted(counts.items()):
+        print(f"| {name} | {crf} | {missed + found} | {found} | {moved + wrong} | {wrong} |")
+    moved, wrong, missed, found = np.sum(list(counts.values()), axis=0)
+    print(f"\nheld frames found: {found / (found + missed):.4f} of {found + missed}")
+    print(f"moving frames taken for held: {wrong} of {moved + wrong}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("detector", choices=["cuts", "held"])
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared"), help="has clips, training-set"
+    )
+    parser.add_argument("--half", type=int, choices=[0, 1], default=1, help="of the pictures")
+    parser.add_argument("--count", type=int, help="of each kind of clip (40), or of scenes (6)")
+    parser.add_argument("--threshold", type=float, help="default: the detector's")
+    parser.add_argument("--size", default="1920x1080", help="of the held scenes")
+    parser.add_argument("--others", action="store_true", help="scxvid and mvtools too")
+    arguments = parser.parse_args()
+    module, count, run = {"cuts": (scenes, 40, cuts), "held": (held, 6, held_frames)}[
+        arguments.detector
+    ]
+    if arguments.threshold is None:
+        arguments.threshold = module.DEFAULT_THRESHOLD
+    arguments.count = arguments.count or count
+    run(arguments)
+
+
+if __name__ == "__main__":
+    main()

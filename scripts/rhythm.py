@@ -1,0 +1,150 @@
+"""Held drawings bridged, measured: drawn figures on twos and threes against their true in-betweens.
+
+    python scripts/rhythm.py TRAINING_SET [--strip FILE.png]
+
+TRAINING_SET has folders ``backgrounds`` and ``sprites`` of pictures. Each clip is a figure on an
+eased path over a still background, 24 frames a second; of the true frames only every second, third,
+or a mix of both is shown, and held. Rows: PSNR (dB) against the true frames, over the held frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import vapoursynth as vs
+from PIL import Image
+
+from vsifrnet import ifrnet
+
+core = vs.core
+
+SIZE = 480, 272
+LENGTH = 26
+
+
+def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
+    """True frames, uint8 (H, W, 3)."""
+    rng = random.Random(seed)
+    backgrounds = sorted((data / "backgrounds").glob("*.webp"))
+    sprites = sorted((data / "sprites").glob("*.webp"))
+    back = Image.open(rng.choice(backgrounds)).convert("RGB").resize(SIZE, Image.Resampling.LANCZOS)
+    sprite = Image.open(rng.choice(sprites)).convert("RGBA")
+    side = rng.uniform(0.4, 0.7) * SIZE[1]
+    sprite.thumbnail((side, side), Image.Resampling.LANCZOS)
+    begin, end = (
+        (rng.uniform(0.2, 0.8) * SIZE[0], rng.uniform(0.3, 0.7) * SIZE[1]) for _ in range(2)
+    )
+    turn = rng.uniform(-25, 25)
+    frames = []
+    for n in range(LENGTH):
+        eased = 0.5 - 0.5 * math.cos(math.pi * n / (LENGTH - 1))
+        x, y = (a + (b - a) * eased for a, b in zip(begin, end, strict=True))
+        # Placed to a fraction of a pixel, on a canvas that the sprite is turned on.
+        angle = math.radians(turn * eased)
+        cos, sin = math.cos(angle), math.sin(angle)
+        cx, cy = sprite.width / 2, sprite.height / 2
+        matrix = (cos, sin, cx - cos * x - sin * y, -sin, cos, cy + sin * x - cos * y)
+        layer = sprite.transform(SIZE, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+        frame = back.copy()
+        frame.paste(layer, (0, 0), layer)
+        frames.append(np.asarray(frame))
+    return frames
+
+
+def to_clip(frames: list[np.ndarray]) -> vs.VideoNode:
+    height, width, _ = frames[0].shape
+    blank = core.std.BlankClip(None, width, height, vs.RGB24, len(frames), 24, 1, keep=True)
+
+    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for p in range(3):
+            np.copyto(np.asarray(frame[p]), frames[n][..., p])
+        return frame
+
+    return blank.std.ModifyFrame(blank, fill)
+
+
+def picture(clip: vs.VideoNode, n: int) -> np.ndarray:
+    with clip.get_frame(n) as frame:
+        return np.dstack([np.asarray(frame[p]) for p in range(3)])
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
+    return 10 * math.log10(255**2 / max(error, 1e-9))
+
+
+def first_frames(pattern: list[int]) -> list[int]:
+    """For every frame, the first frame of its drawing."""
+    firsts: list[int] = []
+    while len(firsts) < LENGTH:
+        held = pattern[len(set(firsts)) % len(pattern)]
+        firsts += [len(firsts)] * held
+    return firsts[:LENGTH]
+
+
+def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
+    starts = sorted(set(firsts))
+
+    def made(n: int) -> np.ndarray:
+        first = firsts[n]
+        after = min((s for s in starts if s > first), default=first)
+        t = (n - first) / max(after - first, 1)
+        return picture(held, first) * (1 - t) + picture(held, after) * t
+
+    return made
+
+
+def dropped(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
+    """Duplicates dropped, the drawings taken as evenly spaced, interpolated back to the length."""
+    starts = sorted(set(firsts))
+    drawings = core.std.SelectEvery(held, LENGTH, starts, modify_duration=False)
+    even = ifrnet(drawings.std.AssumeFPS(fpsnum=len(starts)), fps_num=LENGTH, sc=False)
+    return lambda n: picture(even, min(n, even.num_frames - 1))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, metavar="TRAINING_SET")
+    parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--strip", type=Path, help="write a strip of pictures of the first clip")
+    arguments = parser.parse_args()
+    methods = ("keep", "blend", "drop and even out", "bridge")
+    print(f"{'pattern':12}" + "".join(f"{name:>20}" for name in methods))
+    for pattern in ([2], [3], [2, 3]):
+        results: dict[str, list[float]] = {name: [] for name in methods}
+        for seed in range(arguments.clips):
+            truth = figure_clip(arguments.data, seed)
+            firsts = first_frames(pattern)
+            held = to_clip([truth[k] for k in firsts])
+            bridged = ifrnet(held, multi=1, dup_mode="bridge", sc=False)
+            makers: dict[str, Callable[[int], np.ndarray]] = {
+                "keep": partial(picture, held),
+                "blend": blend(held, firsts),
+                "drop and even out": dropped(held, firsts),
+                "bridge": partial(picture, bridged),
+            }
+            last = max(firsts)  # what comes after it has no next drawing
+            shown = [n for n in range(last) if firsts[n] != n]
+            for name, make in makers.items():
+                results[name] += [psnr(make(n), truth[n]) for n in shown]
+            if arguments.strip and seed == 0 and pattern == [3]:
+                row = range(9, 13)
+                rows = [[truth[n] for n in row]]
+                rows += [[make(n).astype(np.uint8) for n in row] for make in makers.values()]
+                strip = np.vstack([np.hstack(pictures) for pictures in rows])
+                Image.fromarray(strip).save(arguments.strip)
+        line = "".join(f"{np.mean(results[name]):20.2f}" for name in methods)
+        print(f"{'-'.join(map(str, pattern)):12}{line}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

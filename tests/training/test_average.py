@@ -1,0 +1,43 @@
+"""The mean of several runs' weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vsifrnet.network import CONFIGS, IFRNet
+from vsifrnet.training.errors import TrainingError
+from vsifrnet.training.loop.average import average
+from vsifrnet.weights import load as weights
+
+
+def write(path: Path, size: str, seed: int) -> Path:
+    torch.manual_seed(seed)
+    save_file(IFRNet(CONFIGS[size]).state_dict(), path)
+    return path
+
+
+def test_the_mean_is_that_of_each_tensor(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{seed}.safetensors", "S", seed) for seed in range(3)]
+    average(paths, tmp_path / "mean.safetensors")
+    (tmp_path / "any").touch()
+    assert (tmp_path / "mean.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
+    mean = weights.load(tmp_path / "mean.safetensors").state
+    states = [weights.load(path).state for path in paths]
+    for key, tensor in mean.items():
+        torch.testing.assert_close(tensor, sum(state[key] for state in states) / 3)
+
+
+def test_other_sizes_and_files_are_refused(tmp_path: Path) -> None:
+    small, large = (
+        write(tmp_path / "s.safetensors", "S", 0),
+        write(tmp_path / "l.safetensors", "L", 0),
+    )
+    with pytest.raises(TrainingError, match=r"different sizes \(L, S\)"):
+        average([small, large], tmp_path / "mean.safetensors")
+    with pytest.raises(weights.WeightsError, match="missing"):
+        average([small, tmp_path / "missing.safetensors"], tmp_path / "mean.safetensors")
+    assert not (tmp_path / "mean.safetensors").exists()

@@ -1,0 +1,1 @@
+"""Detectors: scene changes, held frames, and what each gap between source frames shows."""

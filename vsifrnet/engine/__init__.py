@@ -1,0 +1,1 @@
+"""The engine: tensors in, pictures out; device, precision, workers and recorded graphs."""

@@ -1,0 +1,1 @@
+"""The VapourSynth graph: nodes, callbacks, times, and frames to tensors and back."""

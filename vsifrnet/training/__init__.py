@@ -1,0 +1,1 @@
+"""Training. Nothing that the filter needs imports this package."""

@@ -1,0 +1,1 @@
+"""Training data: data sets, synthetic motion, augmentation, batches."""

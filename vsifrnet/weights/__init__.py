@@ -1,0 +1,1 @@
+"""Weights: the registry of known models, downloads, safe loading and conversion."""

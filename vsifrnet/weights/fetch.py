@@ -1,0 +1,185 @@
+"""Downloads of known models into the cache.
+
+A download that broke off is continued by the next one, with Range. What it is continued with need
+not be the same upload (there is no If-Range): content that does not have the digest is deleted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vsifrnet._version import __version__
+from vsifrnet.weights import cache
+from vsifrnet.weights.registry import File, Model
+
+__all__ = ["FetchError", "fetch"]
+
+_TRIES = 5
+_BLOCK = 1 << 16
+
+logger = logging.getLogger(__name__)
+
+
+class FetchError(cache.CacheError):
+    """A model that no address has; the message says what each one met."""
+
+
+class _AddressError(Exception):
+    """This address failed; the next one may do."""
+
+
+class _BrokenError(Exception):
+    """The transfer broke off; the same address may give the rest."""
+
+
+def fetch(model: Model, *, timeout: float = 30.0) -> Path:
+    """Make sure that the model is in the cache; returns the file to load.
+
+    Sources and their addresses are tried in order. Safe with several processes at once: one
+    downloads, the others wait. ``timeout`` is in seconds, for connecting and for each read.
+
+    Raises:
+        FetchError: no source could be had whole and verified.
+        CacheError: the cache cannot be written.
+    """
+    with cache.writing(model) as place:
+        return cache.find(model) or _fetch(model, place, timeout)
+
+
+def _fetch(model: Model, place: Path, timeout: float) -> Path:
+    met: list[str] = []
+    for source in model.sources:
+        if met:
+            logger.warning("next source of %s: %s", model.name, source.origin)
+        try:
+            for file in source.files:
+                if not cache.verified(place / file.name, file):
+                    _download(file, place, timeout, met)
+        except _AddressError:
+            continue
+        return place / source.files[0].name
+    raise FetchError(f"cannot fetch model {model.name}:\n  " + "\n  ".join(met))
+
+
+def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
+    """Fetch one file from the first address that has it; what went wrong is added to ``met``."""
+    if cache.accept(place, file):  # a process that died just before this left it
+        return
+    part = cache.part_of(place, file)
+    for address in file.addresses:
+        try:
+            _transfer(address, part, file, timeout)
+        except _AddressError as error:
+            met.append(f"{address}: {error}")
+            logger.warning("%s", met[-1])
+        except OSError:
+            # The local end, a full disk for one: what came so far is no use there.
+            part.unlink(missing_ok=True)
+            raise
+        else:
+            cache.accept(place, file)
+            return
+    raise _AddressError
+
+
+def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
+    """Fill ``part`` from ``address`` until it is verified.
+
+    Raises:
+        _AddressError: the address does not have the file; a part of other content is deleted.
+        OSError: ``part`` cannot be written.
+    """
+    for _ in range(_TRIES):
+        start = _size(part)
+        try:
+            _receive(address, part, start, file, timeout)
+        except _BrokenError as error:
+            if _size(part) <= start:
+                raise _AddressError(str(error)) from error
+            reason = str(error)
+            continue  # with what is left
+        if cache.verified(part, file):
+            return
+        with part.open("rb") as stream:
+            mistake = cache.not_weights(stream.read(512))
+        part.unlink()
+        if not start:
+            what = mistake or f"its digest is not {file.digest}"
+            raise _AddressError(f"wrong content: {what}; deleted")
+        # The part that was continued may have been the wrong half: once more from the start.
+        reason = "wrong content"
+    raise _AddressError(f"gave up after {_TRIES} tries: {reason}")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _receive(address: str, part: Path, start: int, file: File, timeout: float) -> None:
+    """One request: append what comes to ``part``, or write it anew where the server starts anew."""
+    headers = {"User-Agent": f"vsifrnet/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(address, headers=headers), timeout=timeout
+        )
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # there is no more: the part is whole, or not what it should be
+        raise _AddressError(f"HTTP status {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _AddressError(f"cannot be reached: {_reason(error)}") from error
+
+    with response:
+        if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            start = 0
+            if response.status == HTTPStatus.PARTIAL_CONTENT:
+                part.unlink()
+                raise _BrokenError("another range came than was asked for")
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdecimal() else None
+        if total is not None and (total > cache.MAX_BYTES or file.size not in (None, total)):
+            raise _AddressError(f"wrong content: {total} bytes, expected {file.size or 'less'}")
+        with (
+            part.open("ab" if start else "wb") as out,
+            tqdm(
+                desc=file.name,
+                total=total,
+                initial=start,
+                unit="B",
+                unit_scale=True,
+                mininterval=0.5,
+            ) as bar,
+        ):
+            got = start
+            while block := _read(response):
+                got += len(block)
+                if got > cache.MAX_BYTES:
+                    part.unlink()
+                    raise _AddressError(f"wrong content: more than {cache.MAX_BYTES} bytes")
+                out.write(block)
+                bar.update(len(block))
+        if total is not None and got < total:
+            raise _BrokenError(f"truncated: {got} of {total} bytes came")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    # Errors of the network must not be taken for those of the disk, which are OSError as well.
+    try:
+        return response.read1(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _BrokenError(f"broke off: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    reason = getattr(error, "reason", error)
+    return "timed out" if isinstance(reason, TimeoutError) else str(reason) or type(error).__name__
