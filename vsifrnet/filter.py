@@ -12,7 +12,8 @@ The graph, from source to output; Python runs once a frame in the nodes marked *
 Where the network is on a GPU, YUV takes the same way without zimg: see
 :mod:`~vsifrnet.graph.transport`. VapourSynth runs a ModifyFrame's callback for one frame at a time,
 so that pictures are made side by side by several ``made`` nodes: two for each worker, see
-:class:`~vsifrnet.engine.workers.Workers`. No callback asks for frames itself; each gets what its node requested, and what is not shown is not requested:
+:class:`~vsifrnet.engine.workers.Workers`. No callback asks for frames itself; each gets what its
+node requested, and what is not shown is not requested:
 ``pick`` is a FrameEval.
 
 Frame n is a pure function of n and the source: nothing here remembers earlier frames, except

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training_data import picture, write_triplets
 
 from vsifrnet.cli import main
 from vsifrnet.engine import backend
@@ -24,14 +25,6 @@ from vsifrnet.training.data.sample import Mixture, Sample, collate
 from vsifrnet.training.data.videos import Choice, extract, extract_once, find_triplets
 from vsifrnet.training.errors import DataError, TrainingError
 from vsifrnet.training.teachers import Dis, Raft, label_triplets
-
-
-def picture(shift_x: float, shift_y: float, height: int = 64, width: int = 96) -> np.ndarray:
-    """A smooth picture, moved."""
-    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    x, y = x - shift_x, y - shift_y
-    waves = (np.sin(x / 5) + np.cos(y / 7), np.cos(x / 9 + y / 6), np.sin(x / 8 - y / 5))
-    return (np.stack(waves, axis=-1) * 55 + 128).astype(np.uint8)
 
 
 def moving_sample(x: float = 4.0, y: float = -2.0) -> Sample:
@@ -80,18 +73,6 @@ def test_reversing_time_reverses_t():
 def test_a_crop_that_does_not_fit_is_refused():
     with pytest.raises(DataError, match=r"crop of 80 .* 96x64"):
         augment.augment(moving_sample(), 80, np.random.default_rng(0))
-
-
-def write_triplets(root: Path, count: int = 4) -> None:
-    names = [f"00001/{i:04d}" for i in range(count)]
-    for i, name in enumerate(names):
-        folder = root / "sequences" / name
-        folder.mkdir(parents=True)
-        for number in (1, 2, 3):
-            Image.fromarray(picture(number * 2.0 + i, -1.0 * number)).save(
-                folder / f"im{number}.png"
-            )
-    (root / "tri_trainlist.txt").write_text("\n".join(names) + "\n\n")
 
 
 def test_triplets_labelled_by_dis(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from paths import REFERENCE
-from test_network import formula_weights
+from reference_weights import formula_weights
 
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.training.data.sample import Batch

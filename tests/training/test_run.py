@@ -14,9 +14,8 @@ import torch
 from paths import LAUNCH, ROOT
 from safetensors import safe_open
 from safetensors.torch import load_file
-from test_training_data import write_triplets
-from test_training_synthetic import make_assets
 from torch import nn
+from training_data import make_assets, write_triplets
 
 from vsifrnet.cli import main
 from vsifrnet.network import CONFIGS, IFRNet

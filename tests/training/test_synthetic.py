@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from training_data import make_assets
 
 from vsifrnet.network import warp
 from vsifrnet.training.data import degrade
@@ -14,22 +14,6 @@ from vsifrnet.training.data.assets import Assets, in_part
 from vsifrnet.training.data.layers import Bend, Layer, Motion, grid, render
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 from vsifrnet.training.errors import DataError
-
-
-def make_assets(folder: Path) -> Path:
-    """A few smooth backgrounds and round cut-outs."""
-    rng = np.random.default_rng(0)
-    for kind, count in (("backgrounds", 16), ("sprites", 16)):
-        (folder / kind).mkdir(parents=True)
-        for number in range(count):
-            noise = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
-            image = Image.fromarray(noise).resize((150, 100), Image.Resampling.BICUBIC)
-            if kind == "sprites":
-                y, x = np.mgrid[0:100, 0:150]
-                disc = np.hypot(x - 75, y - 50) < 45
-                image.putalpha(Image.fromarray((disc * 255).astype(np.uint8)))
-            image.save(folder / kind / f"{number}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 A runner holds one encoded pair. :class:`EagerRunner` calls the network; :class:`CudaGraphRunner`
 records what an eager runner does for pictures of one size and then replays it, which takes two
-launches in place of several hundred. Both give the same pictures: a recording is compared when it is made.
+launches in place of several hundred. Both give the same pictures: a recording is compared when it
+is made.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def folder() -> Path:
 
 
 def digest(path: Path, kind: str) -> str:
-    """Return a file's digest; ``kind`` is "sha256" or "git", see :mod:`vsifrnet.weights.registry`."""
+    """Return a file's digest; ``kind`` is "sha256" or "git" (:mod:`vsifrnet.weights.registry`)."""
     with path.open("rb") as stream:
         if kind == "sha256":
             return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
