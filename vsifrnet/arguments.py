@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vsifrnet.engine.interpolator import HALVINGS
 from vsifrnet.graph.frames import MATRICES
 from vsifrnet.graph.timecodes import Timecodes, frame_times
-from vsifrnet.graph.timeline import TimedTimeline, Timeline
+from vsifrnet.graph.timeline import TimedTimeline, Timeline, UniformTimeline
 
 __all__ = [
     "ARGUMENTS",
@@ -152,8 +152,8 @@ def timeline(
     fps_num: int | None,
     fps_den: int | None,
     timecodes: Timecodes | None,
-) -> Timeline | TimedTimeline:
-    """The timeline that the arguments about the rate ask for."""
+) -> Timeline:
+    """Return the timeline that the arguments about the rate ask for."""
     fits = isinstance(multi, int | Fraction) and not isinstance(multi, bool)
     if not fits or not SLOWEST <= multi <= FASTEST:
         raise ValueError(
@@ -165,18 +165,18 @@ def timeline(
             f"such as {Fraction(multi).limit_denominator(1001)!r}"
         )
     target = _target(fps_num, fps_den)
-    result: Timeline | TimedTimeline
+    result: Timeline
     if target is None:
         if timecodes is not None:
             raise ValueError("timecodes: accepted only together with fps_num")
-        result = Timeline(clip.num_frames, Fraction(multi))
+        result = UniformTimeline(clip.num_frames, Fraction(multi))
     elif multi != 2:
         raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
     elif timecodes is not None:
         times = frame_times(timecodes, clip.num_frames, lambda: _last_duration(clip))
         result = TimedTimeline(times, target)
     elif clip.fps:
-        result = Timeline(clip.num_frames, target / Fraction(clip.fps), target)
+        result = UniformTimeline(clip.num_frames, target / Fraction(clip.fps), target)
         if not SLOWEST <= result.multi <= FASTEST:
             raise ValueError(
                 f"fps_num={fps_num}, fps_den={fps_den}: is {float(result.multi):g} times the "
@@ -215,12 +215,12 @@ def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     return Fraction(fps_num, fps_den)
 
 
-def check_halving(timeline: Timeline | TimedTimeline, dup_mode: str, reason: str) -> None:
+def check_halving(timeline: Timeline, dup_mode: str, reason: str) -> None:
     """Refuse what a model that ignores t cannot do, for ``reason``."""
     if dup_mode == "bridge":
         asked = "dup_mode='bridge'"
     elif timeline.grid not in (1, *HALVINGS):
-        asked = f"multi={timeline.multi}" if isinstance(timeline, Timeline) else "timecodes"
+        asked = f"multi={timeline.multi}" if isinstance(timeline, UniformTimeline) else "timecodes"
     else:
         return
     raise ValueError(f"{asked}: {reason}")

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from vsifrnet.graph.timeline import TimedTimeline, Timeline
+from vsifrnet.graph.timeline import TimedTimeline, UniformTimeline
 
 RATES = [
     Fraction(2),
@@ -26,7 +26,7 @@ RATES = [
 @pytest.mark.parametrize("multi", RATES, ids=str)
 @pytest.mark.parametrize("frames", [3, 7, 100, 1001, 2403])
 def test_positions_and_selection(frames: int, multi: Fraction) -> None:
-    timeline = Timeline(frames, multi)
+    timeline = UniformTimeline(frames, multi)
     assert timeline.length == floor(frames * multi)
     cycle, offsets = timeline.lefts()
     assert cycle >= 2
@@ -52,7 +52,7 @@ def test_durations_are_the_integral_of_the_sources(multi: Fraction) -> None:
     durations = [Fraction(random.randint(1, 9), 240) for _ in range(60)]
     # Cut source and output time into pieces so fine that each lies in one frame of both.
     step = Fraction(1, multi.numerator)
-    timeline = Timeline(len(durations), multi)
+    timeline = UniformTimeline(len(durations), multi)
     total = Fraction(0)
     for n in range(min(timeline.length, 200)):
         begin = n / multi
@@ -70,7 +70,7 @@ def test_durations_are_the_integral_of_the_sources(multi: Fraction) -> None:
 
 def test_times_of_a_constant_rate_give_what_the_rate_gives() -> None:
     frames, source = 500, Fraction(24000, 1001)
-    by_rate = Timeline(frames, Fraction(60) / source)
+    by_rate = UniformTimeline(frames, Fraction(60) / source)
     by_times = TimedTimeline([7 + k / source for k in range(frames + 1)], Fraction(60))
     assert by_times.length == by_rate.length
     assert [by_times.position(n) for n in range(by_times.length)] == [
@@ -97,7 +97,7 @@ def test_uneven_times_by_brute_force() -> None:
 
 def test_film_to_60_is_exact_over_nine_hours() -> None:
     frames = 9 * 3600 * 24000 // 1001
-    timeline = Timeline(frames, Fraction(60) / Fraction(24000, 1001))
+    timeline = UniformTimeline(frames, Fraction(60) / Fraction(24000, 1001))
     assert timeline.multi == Fraction(1001, 400)
     last = timeline.length - 1
     assert timeline.position(last).time * Fraction(1001, 24000) == Fraction(last, 60)

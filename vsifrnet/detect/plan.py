@@ -15,16 +15,14 @@ from typing import Any, NamedTuple
 
 import vapoursynth as vs
 
+from vsifrnet.detect.clips import blank, cached, shift, uncached
 from vsifrnet.detect.held import equal_frames, held_frames, is_equal, is_held
 from vsifrnet.detect.scenes import cut_scores, is_cut
 
-__all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "plan", "props_alone", "shift"]
+__all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "pairs", "plan"]
 
 DUP_MAX = 8
 """The longest run of held frames that can be asked to be bridged."""
-
-CACHED = 256
-"""Frames of one pixel that each of the two clips keeps."""
 
 
 class Fact(NamedTuple):
@@ -95,17 +93,54 @@ def plan(
     ``sc_threshold`` None looks for no cuts. With ``dup_max`` 0 only frames that are equal to the
     last sample are held; else also those that differ by less than ``dup_threshold``.
     """
-    canvas = _canvas(clip)
+    canvas = blank(clip)
     seen = [equal_frames(clip)]
     if dup_max:
         seen.append(held_frames(clip, dup_threshold))
     if sc_threshold is not None:
         seen.append(cut_scores(clip))
     detect = _Detect(clip.num_frames, held=bool(dup_max), sc_threshold=sc_threshold)
-    facts = _cached(canvas.std.ModifyFrame([canvas, *seen], detect))
+    facts = cached(canvas.std.ModifyFrame([canvas, *seen], detect))
     around = range(-dup_max, max(dup_max, 1))
     window = [shift(facts, offset) for offset in around]
-    return _cached(canvas.std.ModifyFrame([canvas, *window], _Plan(clip.num_frames, around)))
+    return cached(canvas.std.ModifyFrame([canvas, *window], _Plan(clip.num_frames, around)))
+
+
+def pairs(
+    clip: vs.VideoNode, planned: vs.VideoNode, dup_max: int
+) -> tuple[vs.VideoNode, vs.VideoNode]:
+    """Return the clips whose frame k is the first, and the second, frame of the pair of gap k.
+
+    ``planned`` is the clip that :func:`plan` returned, for the same ``dup_max``.
+    """
+    if not dup_max:
+        return clip, shift(clip, 1)
+    firsts = [shift(clip, -k) for k in range(dup_max)]
+    nexts = [shift(clip, k) for k in range(1, dup_max + 1)]
+    return (
+        uncached(clip.std.FrameEval(_First(firsts), prop_src=planned, clip_src=firsts)),
+        uncached(clip.std.FrameEval(_Next(nexts), prop_src=planned, clip_src=nexts)),
+    )
+
+
+class _First:
+    """FrameEval: frame k is the first frame of the pair of gap k."""
+
+    def __init__(self, shifted: Sequence[vs.VideoNode]) -> None:
+        self._shifted = shifted  # shifted[i] is the clip moved by -i frames
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        return self._shifted[n - Gap.read(f.props).first]
+
+
+class _Next:
+    """FrameEval: frame k is the second frame of the pair of gap k."""
+
+    def __init__(self, shifted: Sequence[vs.VideoNode]) -> None:
+        self._shifted = shifted  # shifted[i] is the clip moved by i + 1 frames
+
+    def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        return self._shifted[Gap.read(f.props).next - n - 1]
 
 
 class _Detect:
@@ -152,35 +187,3 @@ class _Plan:
             gap = gap._replace(kind=Kind.STILL)
         frame.props.update(gap._asdict())
         return frame
-
-
-def props_alone(clip: vs.VideoNode, names: Sequence[str]) -> vs.VideoNode:
-    """A clip of one pixel whose frames carry these props of ``clip``'s."""
-    return _cached(_canvas(clip).std.CopyFrameProps(clip, props=list(names)))
-
-
-def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Frame k of the result is frame k + ``frames``; the ends stay for what lies beyond."""
-    last = node.num_frames - 1
-    if frames > 0:
-        frames = min(frames, last)
-        rest, repeated = node[frames:], [last - frames] * frames
-    elif frames < 0:
-        frames = max(frames, -last)
-        rest, repeated = node[:frames], [0] * -frames
-    else:
-        return node
-    rest.std.SetVideoCache(mode=0)
-    node = rest.std.DuplicateFrames(repeated)
-    node.std.SetVideoCache(mode=0)
-    return node
-
-
-def _canvas(clip: vs.VideoNode) -> vs.VideoNode:
-    """As many frames of one pixel, to carry props."""
-    return clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
-
-
-def _cached(node: vs.VideoNode) -> vs.VideoNode:
-    node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=CACHED)
-    return node

@@ -13,12 +13,12 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import ceil, floor, lcm
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-__all__ = ["Position", "TimedTimeline", "Timeline"]
+__all__ = ["Position", "TimedTimeline", "Timeline", "UniformTimeline"]
 
-MOST_PASSED = 16
-"""Source frames between two output frames that are looked at, where times are uneven."""
+MAX_SKIPPED = 16
+"""Maximum source frames between two output frames whose props are read, where times are uneven."""
 
 
 class Position(NamedTuple):
@@ -26,56 +26,106 @@ class Position(NamedTuple):
 
     left: int
     phase: Fraction
-    """In [0, 1)."""
+    """Time after the left frame, in source frames, in [0, 1)."""
 
     @property
     def time(self) -> Fraction:
-        """In source frames."""
+        """The moment in source frames."""
         return self.left + self.phase
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """Output frame n shows source time n / multi, for as long as the source takes to n + 1."""
+class Timeline(Protocol):
+    """The moments that output frames show."""
 
-    frames: int
-    """Source frames, at least 1."""
-    multi: Fraction
-    """Output frames per source frame, above 0."""
-    rate: Fraction | None = None
-    """Output frames per second where these were asked for: then the source's last alike."""
+    @property
+    def frames(self) -> int:
+        """Number of source frames, at least 1."""
 
     @property
     def length(self) -> int:
-        """Output frames: as many whole ones as the source lasts."""
+        """Number of output frames: as many whole ones as the source lasts."""
+
+    @property
+    def grid(self) -> int | None:
+        """The number whose reciprocal divides all phases; None where phases can be any."""
+
+    @property
+    def reach(self) -> int:
+        """How many source frames, from the left one on, the timing of an output frame needs."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether all source frames are taken to last equally long."""
+
+    def position(self, n: int) -> Position:
+        """Return the moment that output frame ``n`` shows."""
+
+    def fps(self, source_fps: Fraction) -> Fraction:
+        """Return the output's frame rate; 0 means a variable one."""
+
+    def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction | None:
+        """Return how long output frame ``n`` is shown, in the unit of ``durations``.
+
+        ``durations`` are those of the :attr:`reach` source frames from the left one on. The result
+        is None where it depends on a duration that is None.
+        """
+
+    def begins(self, n: int, left: float, duration: Fraction | None) -> float | None:
+        """Return when output frame ``n`` begins, in seconds, or None where that is not known.
+
+        ``left`` is the time at which its left frame begins, ``duration`` how long that is shown.
+        """
+
+    def lefts(self) -> tuple[int, Sequence[int]]:
+        """Return the left frames of all output frames as ``(cycle, offsets)`` of SelectEvery.
+
+        Selecting by them may give a frame more than :attr:`length`.
+        """
+
+
+@dataclass(frozen=True)
+class UniformTimeline:
+    """Output frame n shows source time n / multi, for as long as the source takes to n + 1."""
+
+    frames: int
+    """Number of source frames, at least 1."""
+    multi: Fraction
+    """Output frames per source frame, above 0."""
+    rate: Fraction | None = None
+    """Output frames per second where these were asked for: every one then lasts equally long."""
+
+    @property
+    def length(self) -> int:
+        """See :class:`Timeline`."""
         return floor(self.frames * self.multi)
 
     def position(self, n: int) -> Position:
-        """The moment that output frame ``n`` shows."""
+        """See :class:`Timeline`."""
         time = n / self.multi
         left = floor(time)
         return Position(left, time - left)
 
     @property
-    def grid(self) -> int | None:
-        """All phases are multiples of 1 / grid; None where they can be any."""
+    def grid(self) -> int:
+        """See :class:`Timeline`."""
         return self.multi.numerator
 
     @property
     def reach(self) -> int:
-        """How many source frames, from the left one on, an output frame needs."""
+        """See :class:`Timeline`."""
         return 1 + ceil(1 / self.multi)
 
+    @property
+    def steady(self) -> bool:
+        """See :class:`Timeline`."""
+        return self.rate is not None
+
     def fps(self, source_fps: Fraction) -> Fraction:
-        """The output's frame rate; 0 (variable) stays 0."""
+        """See :class:`Timeline`."""
         return source_fps * self.multi
 
     def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction | None:
-        """How long output frame ``n`` is shown: what the source takes from it to the next.
-
-        ``durations`` are those of the :attr:`reach` source frames from the left one on; the
-        result has their unit, and is None where one that counts is.
-        """
+        """See :class:`Timeline`; it is what the source takes from output frame n to n + 1."""
         if self.rate is not None:
             return 1 / self.rate
         begin, end = n / self.multi, (n + 1) / self.multi
@@ -89,20 +139,17 @@ class Timeline:
         return total
 
     def begins(self, n: int, left: float, duration: Fraction | None) -> float | None:
-        """When output frame ``n`` begins, in seconds, or None where that is not known.
-
-        ``left`` is when its left frame begins, and ``duration`` how long that is shown.
-        """
+        """See :class:`Timeline`."""
         phase = self.position(n).phase
         if not phase:
             return left
         return None if duration is None else left + float(phase * duration)
 
     def lefts(self) -> tuple[int, Sequence[int]]:
-        """The left frames of all output frames as ``(cycle, offsets)`` of ``std.SelectEvery``.
+        """See :class:`Timeline`.
 
         The rule repeats every ``multi.denominator`` source frames, so that a clip of any length
-        needs one cycle's offsets only; selecting may give a frame more than :attr:`length`.
+        needs one cycle's offsets only.
         """
         multi_num, multi_den = self.multi.as_integer_ratio()
         count, cycle = multi_num, multi_den
@@ -123,50 +170,51 @@ class TimedTimeline:
     """Output frames per second, above 0."""
 
     grid = None
+    steady = False
 
     @cached_property
     def reach(self) -> int:
-        """As :attr:`Timeline.reach`; source frames beyond it were on screen for a moment only."""
+        """See :class:`Timeline`; source frames beyond it are on screen for a moment only."""
         longest = max((b - a for a, b in pairwise(self._lefts)), default=1)
-        return 1 + min(max(longest, 1), MOST_PASSED)
+        return 1 + min(max(longest, 1), MAX_SKIPPED)
 
     @property
     def frames(self) -> int:
-        """Source frames."""
+        """See :class:`Timeline`."""
         return len(self.times) - 1
 
     @property
     def length(self) -> int:
-        """Output frames: as many whole ones as the source lasts."""
+        """See :class:`Timeline`."""
         return floor((self.times[-1] - self.times[0]) * self.rate)
 
     def position(self, n: int) -> Position:
-        """The moment that output frame ``n`` shows."""
+        """See :class:`Timeline`."""
         seconds = self.times[0] + n / self.rate
-        # What comes after the last output frame may lie where the last source frame ends.
+        # The position after the last output frame may be the very end of the last source frame.
         left = min(bisect_right(self.times, seconds), self.frames) - 1
         begin, end = self.times[left : left + 2]
         return Position(left, (seconds - begin) / (end - begin))
 
     def fps(self, source_fps: Fraction) -> Fraction:
-        """The output's frame rate, whatever the source's."""
+        """See :class:`Timeline`; it does not depend on the source's rate."""
         return self.rate
 
     def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction:
-        """How long output frame ``n`` is shown, in seconds."""
+        """See :class:`Timeline`; it is in seconds."""
         return 1 / self.rate
 
     def begins(self, n: int, left: float, duration: Fraction | None) -> float:
-        """When output frame ``n`` begins, in seconds."""
+        """See :class:`Timeline`."""
         return float(self.times[0] + n / self.rate)
 
     def lefts(self) -> tuple[int, Sequence[int]]:
-        """As :meth:`Timeline.lefts`; here nothing repeats."""
+        """See :class:`Timeline`; the cycle is the whole clip."""
         return self.frames, self._lefts
 
     @cached_property
     def _lefts(self) -> Sequence[int]:
-        # Over one denominator, since a film has a million times.
+        # Integers over one common denominator are fast enough for a film's million times.
         common = lcm(*(time.denominator for time in self.times), self.rate.numerator)
         times = [int(time * common) for time in self.times]
         step = int(common / self.rate)

@@ -1,8 +1,8 @@
-"""How frames get to the network and back.
+"""How frames get from the graph to the network and back.
 
-As RGB, which zimg makes in the graph and is quick at where the network is on the CPU as well; or as
-the clip's own YUV samples, which a GPU converts: of 8-bit 4:2:0 a quarter of the bytes travel, and
-the CPU is left to the decoder and the encoder.
+On the CPU they travel as RGB, which zimg converts in the graph. On a GPU, integer YUV travels as it
+is and is converted there: a frame of 8-bit 4:2:0 is a quarter of the bytes of its RGB, and the CPU
+is left to the decoder and the encoder.
 """
 
 from __future__ import annotations
@@ -25,48 +25,57 @@ __all__ = ["RGB", "YUV", "Transport", "choose"]
 
 
 class Transport(Protocol):
-    """Between frames of ``clip`` and pictures on a device."""
+    """Carries frames of a clip to a device and pictures back."""
 
     clip: vs.VideoNode
-    """The source in the form in which its frames are read."""
+    """The source in the format in which its frames travel."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
-        """Frame ``number`` of ``clip``, for the network.
+        """Return frame ``number`` of ``clip``, to be read by a worker.
 
-        Its picture cannot be had, a ValueError says why, where its colour is not accepted.
+        Reading raises a ValueError where the frame's colour is not accepted.
         """
 
     def from_rgb(self, colour: Colour) -> Convert | None:
-        """From a picture on any device to what :meth:`write` takes for a frame of that ``colour``.
+        """Return the conversion of a picture, on its device, to what :meth:`write` takes.
 
-        None leaves it a picture.
+        ``colour`` is that of the frame to be written. None stands for no conversion.
         """
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
-        """A frame as ``clip``'s, without props."""
+        """Return what was made as a frame of ``clip``'s format, without props."""
 
     def finish(self, node: vs.VideoNode, colour: Colour) -> vs.VideoNode:
-        """Frames written so, in the source's format; they are to get props of that ``colour``."""
+        """Return frames that :meth:`write` wrote in the source's format, as of that ``colour``."""
 
 
 def choose(clip: vs.VideoNode, matrix: int, backend: Backend) -> Transport:
-    """The quicker one of those that the clip and the device allow."""
+    """Return the quickest transport that the clip and the device allow."""
     form = clip.format
     integer_yuv = form.color_family == vs.YUV and form.sample_type == vs.INTEGER
-    if integer_yuv and backend.device.type == "cuda":
-        return YUV(clip, matrix, backend)
-    return RGB(clip, matrix, backend)
+    kind = YUV if integer_yuv and backend.device.type == "cuda" else RGB
+    return kind(clip, matrix, backend.dtype, pinned=backend.device.type == "cuda")
 
 
 class RGB:
-    """RGBS or RGBH, from and to zimg."""
+    """Frames travel as RGBS or RGBH, which zimg converts in the graph."""
 
-    def __init__(self, clip: vs.VideoNode, matrix: int, backend: Backend) -> None:
-        """``matrix`` stands in where a frame has no ``_Matrix``."""
-        self.clip = frames.to_rgb(clip, matrix, frames.rgb_format(clip.format, backend.dtype))
+    def __init__(
+        self,
+        clip: vs.VideoNode,
+        matrix: int,
+        dtype: torch.dtype = torch.float32,
+        *,
+        pinned: bool = False,
+    ) -> None:
+        """Convert ``clip`` for a network of ``dtype``.
+
+        ``matrix`` stands in where a frame has no ``_Matrix``. ``pinned`` memory is for CUDA.
+        """
+        self.clip = frames.to_rgb(clip, matrix, frames.rgb_format(clip.format, dtype))
         self._format = clip.format
         self._matrix = matrix
-        self._pinned = backend.device.type == "cuda"
+        self._pinned = pinned
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """See :class:`Transport`."""
@@ -85,23 +94,25 @@ class RGB:
 
 
 class YUV:
-    """Integer YUV as it is; converted on the device, as zimg would."""
+    """Frames travel as integer YUV, unchanged; the device converts them as zimg would."""
 
-    def __init__(self, clip: vs.VideoNode, matrix: int, backend: Backend) -> None:
+    def __init__(
+        self, clip: vs.VideoNode, matrix: int, dtype: torch.dtype, *, pinned: bool = False
+    ) -> None:
         """See :class:`RGB`."""
         self.clip = clip.std.RemoveFrameProps("_Alpha")  # a node of our own, whose cache is ours
         self._matrix = matrix
-        self._pinned = backend.device.type == "cuda"
-        self._dtype = DTYPES[frames.rgb_format(clip.format, backend.dtype)]
+        self._pinned = pinned
+        self._dtype = DTYPES[frames.rgb_format(clip.format, dtype)]
         self._lock = threading.Lock()
         self._converters: dict[tuple[Colour, torch.device], Converter] = {}
-        """For each colour that occurs."""
+        """One for each colour and device that occurs."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """See :class:`Transport`."""
         colour = Colour.of(frame.props)
 
-        def to_rgb(samples: Tensor) -> Tensor:  # by whoever has the stream
+        def to_rgb(samples: Tensor) -> Tensor:  # called with a worker's stream
             return self._converter(colour, samples.device).to_rgb(samples).to(self._dtype)
 
         return SourceFrame(number, partial(frames.read_samples, frame, pinned=self._pinned), to_rgb)

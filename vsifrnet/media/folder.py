@@ -16,7 +16,7 @@ import torch
 import vapoursynth as vs
 
 from vsifrnet.files import replacing
-from vsifrnet.graph.timeline import Timeline
+from vsifrnet.graph.timeline import UniformTimeline
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Header, Picture
 
@@ -172,7 +172,7 @@ class Job:
 
     def run(self, numbers: Sequence[int], *, savers: int) -> Iterator[int]:
         """Make and write pictures; gives each one's number when it is written, in order."""
-        timeline = Timeline(len(self.source.paths), self.multi)
+        timeline = UniformTimeline(len(self.source.paths), self.multi)
         waiting: deque[tuple[int, Future[None]]] = deque()
         in_flight = AHEAD + savers + vs.core.num_threads
         pool = ThreadPoolExecutor(max_workers=savers, thread_name_prefix="saver")

@@ -1,0 +1,69 @@
+"""Clips that carry props of other clips, and clips that are moved in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import batched
+
+import vapoursynth as vs
+
+__all__ = ["blank", "cached", "props_only", "select", "shift", "uncached"]
+
+CACHED = 256
+"""Frames of one pixel that a clip of props keeps."""
+
+
+MAX_OFFSETS = 4096
+"""Maximum offsets per SelectEvery call; its setup is quadratic."""
+
+
+def blank(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return as many frames as ``clip`` has, of one pixel, to carry props."""
+    return clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
+
+
+def props_only(clip: vs.VideoNode, names: Sequence[str]) -> vs.VideoNode:
+    """Return a clip of one pixel whose frames carry the props ``names`` of ``clip``."""
+    return cached(blank(clip).std.CopyFrameProps(clip, props=list(names)))
+
+
+def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
+    """Return ``node`` moved so that its frame k is frame k + ``frames``.
+
+    The first and the last frame stand in for frames beyond the ends.
+    """
+    last = node.num_frames - 1
+    if frames > 0:
+        frames = min(frames, last)
+        rest, repeated = node[frames:], [last - frames] * frames
+    elif frames < 0:
+        frames = max(frames, -last)
+        rest, repeated = node[:frames], [0] * -frames
+    else:
+        return node
+    return uncached(uncached(rest).std.DuplicateFrames(repeated))
+
+
+def select(node: vs.VideoNode, cycle: int, offsets: Sequence[int]) -> vs.VideoNode:
+    """Call ``std.SelectEvery``, in parts where one cycle of many offsets is the whole clip."""
+    if len(offsets) <= MAX_OFFSETS or cycle < node.num_frames:
+        return uncached(node.std.SelectEvery(cycle, offsets, modify_duration=False))
+    parts = []
+    for chosen in batched(offsets, MAX_OFFSETS):
+        first = min(chosen[0], node.num_frames - 2)  # a cycle has two frames at least
+        end = max(chosen[-1] + 1, first + 2)
+        own = [offset - first for offset in chosen]
+        parts.append(select(uncached(node[first:end]), end - first, own))
+    return uncached(vs.core.std.Splice(parts))
+
+
+def cached(node: vs.VideoNode) -> vs.VideoNode:
+    """Let ``node`` keep its last frames, which several nodes request."""
+    node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=CACHED)
+    return node
+
+
+def uncached(node: vs.VideoNode) -> vs.VideoNode:
+    """Let ``node`` keep no frames, because another node keeps them or they are requested once."""
+    node.std.SetVideoCache(mode=0)
+    return node

@@ -1,0 +1,163 @@
+"""The callbacks of the graph's nodes; :mod:`~vsifrnet.graph.wire` connects them.
+
+VapourSynth calls them from its own threads. Each gets the frames that its node requested and
+requests none itself, so that frame n depends on n and the source alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+import vapoursynth as vs
+
+from vsifrnet.detect.clips import uncached
+from vsifrnet.detect.plan import Gap, Kind
+from vsifrnet.engine.backend import explain
+from vsifrnet.engine.workers import Workers
+from vsifrnet.graph import frames
+from vsifrnet.graph.frames import Colour
+from vsifrnet.graph.timeline import Position, Timeline
+from vsifrnet.graph.transport import Transport
+
+__all__ = ["Blend", "Finish", "Make", "Pick", "WarnOnce", "shows_right"]
+
+log = logging.getLogger("vsifrnet")
+
+
+class WarnOnce:
+    """Logs each warning once for a filter, however many frames it is true of."""
+
+    def __init__(self) -> None:
+        self._logged: set[str] = set()
+
+    def __call__(self, message: str, *values: object) -> None:
+        """Log ``message`` with ``values`` unless it has been logged."""
+        if message not in self._logged:
+            self._logged.add(message)
+            log.warning(f"ifrnet: {message}", *values)
+
+
+class Make:
+    """ModifyFrame: the frame between the two of a pair, made by the network."""
+
+    def __init__(
+        self, timeline: Timeline, transport: Transport, workers: Workers, queue: int
+    ) -> None:
+        """``queue`` is the queue of ``workers`` that this node's frames wait in."""
+        self._timeline = timeline
+        self._transport = transport
+        self._workers = workers
+        self._queue = queue
+
+    def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
+        """``f`` is the pair, a frame with the left frame's props, and the plan's frame."""
+        first, following, left, planned = f
+        gap = Gap.read(planned.props)
+        try:
+            made = self._workers.make(
+                self._queue,
+                self._transport.source(gap.first, first),
+                self._transport.source(gap.next, following),
+                gap.time(self._timeline.position(n).time),
+                self._transport.from_rgb(Colour.of(left.props)),
+            )
+            return self._transport.write(made, like=first)
+        except Exception as error:
+            raise vs.Error(f"ifrnet: frame {n}: {explain(error)}") from error
+
+
+class Blend:
+    """ModifyFrame: the left and the right frame of a cut, mixed by their distance in time."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
+        """``f`` is the left and the right frame as RGB."""
+        phase = float(self._timeline.position(n).phase)
+        left, right = (frames.read(frame).float().nan_to_num_(0.0, 1.0, 0.0) for frame in f)
+        return frames.write(torch.lerp(left, right, phase), like=f[0])
+
+
+class Finish:
+    """Brings frames that were made back to the source's format, with the left frame's props."""
+
+    def __init__(
+        self, transport: Transport, left: vs.VideoNode, matrix: int, warn: WarnOnce
+    ) -> None:
+        """``left`` has the left frame of every output frame.
+
+        ``matrix`` stands in where a YUV frame has no ``_Matrix``.
+        """
+        self._transport = transport
+        self._left = left
+        self._matrix = matrix
+        self._warn = warn
+        self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
+
+    def __call__(self, n: int, made: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
+        """Return the node for output frame ``n``, one for each ``made`` and each colour.
+
+        Raises:
+            vs.Error: the colour of ``left`` cannot be converted.
+        """
+        colour = Colour.of(left.props)
+        if (made, colour) not in self._finished:
+            try:
+                colour.check(self._left.format)
+            except ValueError as error:
+                raise vs.Error(f"ifrnet: frame {n}: {error}") from error
+            if self._left.format.color_family == vs.YUV and colour.matrix is None:
+                self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)
+            if left.props.get("_FieldBased", 0):
+                self._warn("frames are marked as interlaced, and treated as progressive")
+            node = self._transport.finish(made, colour)
+            self._finished[made, colour] = uncached(node.std.CopyFrameProps(self._left))
+        return self._finished[made, colour]
+
+
+class Pick:
+    """FrameEval: the node that an output frame comes from.
+
+    Only the frames that are shown are requested: neither neighbour where a frame is made, and no
+    made frame where a source frame is shown.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        sc_mode: str,
+        sources: tuple[vs.VideoNode, vs.VideoNode],
+        make: Callable[[int, Gap, vs.VideoFrame], vs.VideoNode],
+        blend: Callable[[int, Gap, vs.VideoFrame], vs.VideoNode],
+    ) -> None:
+        """``sources`` have the left and the right frame of every output frame.
+
+        ``make`` and ``blend`` return the node for output frame n, given n, its gap and its left
+        frame.
+        """
+        self._timeline = timeline
+        self._sc_mode = sc_mode
+        self._left, self._right = sources
+        self._make = make
+        self._blend = blend
+
+    def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoNode:
+        """``f`` is the plan's frame and the left frame."""
+        planned, left = f
+        gap = Gap.read(planned.props)
+        position = self._timeline.position(n)
+        if gap.kind is Kind.STILL or gap.time(position.time) == 0:
+            return self._left
+        if gap.kind is Kind.MAKE:
+            return self._make(n, gap, left)
+        if self._sc_mode == "blend":
+            return self._blend(n, gap, left)
+        return self._right if shows_right(gap, position, self._sc_mode) else self._left
+
+
+def shows_right(gap: Gap, position: Position, sc_mode: str) -> bool:
+    """Return whether the frame after a cut is shown before its own time."""
+    return gap.kind is Kind.CUT and sc_mode == "nearest" and 2 * position.phase >= 1
