@@ -42,11 +42,11 @@ BAD_ARGUMENTS = [
     ({"scale": "1"}, "scale='1'", "0.25"),
     ({"scale": Fraction(1, 2)}, "scale=Fraction(1, 2)", "0.25"),  # equal, and fails in PyTorch
     ({"scale": 2 + 0j}, "scale=(2+0j)", "0.25"),
-    ({"ensemble": 1}, "ensemble=1", "True and False"),
-    ({"auto_download": 1}, "auto_download=1", "True and False"),
-    ({"sc": "yes"}, "sc='yes'", "True and False"),
-    ({"sc_threshold": 0}, "sc_threshold=0", "above 0 and up to 1"),
-    ({"sc_threshold": 1.5}, "sc_threshold=1.5", "above 0 and up to 1"),
+    ({"ensemble": 1}, "ensemble=1", "True or False"),
+    ({"auto_download": 1}, "auto_download=1", "True or False"),
+    ({"sc": "yes"}, "sc='yes'", "True or False"),
+    ({"sc_threshold": 0}, "sc_threshold=0", "above 0 and at most 1"),
+    ({"sc_threshold": 1.5}, "sc_threshold=1.5", "above 0 and at most 1"),
     ({"sc_mode": "copy"}, "sc_mode='copy'", "'hold', 'nearest', 'blend'"),
     ({"dup_mode": "drop"}, "dup_mode='drop'", "'keep', 'bridge'"),
     ({"dup_mode": "bridge", "dup_max": 9}, "dup_max=9", "from 1 to 8"),
@@ -114,7 +114,7 @@ def test_target_rate_without_a_rate() -> None:
 def test_props_that_cannot_be_converted(prop: str, value: int) -> None:
     out = ifrnet(moving(3).std.SetFrameProps(**{prop: value}), sc=False)
     out.get_frame(0)
-    with pytest.raises(vs.Error, match=f"ifrnet: frame 1: {prop}={value}: accepted"):
+    with pytest.raises(vs.Error, match=f"ifrnet: frame 1: {prop}={value}: must be"):
         out.get_frame(1)
 
 

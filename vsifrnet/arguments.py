@@ -1,4 +1,4 @@
-"""The filter's arguments: what is accepted, and what they come to. Raises ValueError."""
+"""Checks of the filter's arguments. They raise a ValueError that names argument and value."""
 
 from __future__ import annotations
 
@@ -30,23 +30,25 @@ __all__ = [
 SC_MODES = ("hold", "nearest", "blend")
 DUP_MODES = ("keep", "bridge")
 
-SLOWEST, FASTEST = Fraction(1, 100), 1000
-"""Output frames per source frame."""
+MIN_MULTI, MAX_MULTI = Fraction(1, 100), 1000
+"""Range of output frames per source frame."""
 
-MOST_DENOMINATOR = 10**6
-"""Of ``multi``."""
+MAX_DENOMINATOR = 10**6
+"""Maximum denominator of ``multi``: with a larger one, durations would not fit their props."""
 
 MAX_FRAMES = 2**31 - 1
-MOST_FPS = 10**9
-"""Of numerator and denominator of a target rate."""
+"""Maximum length of a VapourSynth clip."""
+
+MAX_FPS = 10**9
+"""Maximum numerator and denominator of a target frame rate."""
 
 
 class Argument(NamedTuple):
-    """An argument in words: the command line's help, and a row of the README's table."""
+    """The description of an argument, in the command line's help and the README's table."""
 
     type: str
     text: str
-    """What is accepted, or its range and unit; and what it does."""
+    """The accepted values or the range with its unit, then what the argument does."""
 
 
 ARGUMENTS: dict[str, Argument] = {
@@ -123,27 +125,27 @@ ARGUMENTS: dict[str, Argument] = {
         "fetch a named model that is not here yet",
     ),
 }
-"""In the order of the filter's signature, which has the defaults."""
+"""The arguments in the order of the filter's signature, which has the defaults."""
 
 
 def check_clip(clip: vs.VideoNode) -> None:
-    """Refuse what is not a clip of constant, supported format with two frames."""
+    """Refuse anything but a clip of constant, supported format with at least two frames."""
     if not isinstance(clip, vs.VideoNode):
-        raise ValueError(f"clip={clip!r}: accepted is a VideoNode")
+        raise ValueError(f"clip={clip!r}: must be a VideoNode")
     form = clip.format
     if form is None or form.color_family == vs.UNDEFINED or not (clip.width and clip.height):
-        raise ValueError("clip of variable format or size: accepted is a constant one")
+        raise ValueError("clip: must be of constant format and size, not variable")
     if form.sample_type == vs.INTEGER:
         fits = 8 <= form.bits_per_sample <= 16
     else:
         fits = form.bits_per_sample in (16, 32)
     if not fits or max(form.subsampling_w, form.subsampling_h) > 2:
         raise ValueError(
-            f"clip of format {form.name}: accepted are GRAY, YUV and RGB of 8 to 16 bit integer, "
-            "half or single float, with chroma subsampled by at most 4"
+            f"clip of format {form.name}: must be GRAY, YUV or RGB of 8 to 16 bit integer, half or "
+            "single float, with chroma subsampled by at most 4"
         )
     if clip.num_frames < 2:
-        raise ValueError(f"clip of {clip.num_frames} frame: accepted is one of at least 2")
+        raise ValueError(f"clip of {clip.num_frames} frame: must have at least 2")
 
 
 def timeline(
@@ -155,42 +157,42 @@ def timeline(
 ) -> Timeline:
     """Return the timeline that the arguments about the rate ask for."""
     fits = isinstance(multi, int | Fraction) and not isinstance(multi, bool)
-    if not fits or not SLOWEST <= multi <= FASTEST:
+    if not fits or not MIN_MULTI <= multi <= MAX_MULTI:
         raise ValueError(
-            f"multi={multi!r}: accepted is an int or a Fraction from {SLOWEST} to {FASTEST}"
+            f"multi={multi!r}: must be an int or a Fraction from {MIN_MULTI} to {MAX_MULTI}"
         )
-    if Fraction(multi).denominator > MOST_DENOMINATOR:  # durations would outgrow their props
+    if Fraction(multi).denominator > MAX_DENOMINATOR:
         raise ValueError(
-            f"multi={multi!r}: accepted is a Fraction with a denominator up to {MOST_DENOMINATOR}, "
+            f"multi={multi!r}: must have a denominator up to {MAX_DENOMINATOR}, "
             f"such as {Fraction(multi).limit_denominator(1001)!r}"
         )
     target = _target(fps_num, fps_den)
     result: Timeline
     if target is None:
         if timecodes is not None:
-            raise ValueError("timecodes: accepted only together with fps_num")
+            raise ValueError("timecodes: needs fps_num, the target frame rate")
         result = UniformTimeline(clip.num_frames, Fraction(multi))
     elif multi != 2:
-        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: accepted is one of the two")
+        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: give one of the two")
     elif timecodes is not None:
         times = frame_times(timecodes, clip.num_frames, lambda: _last_duration(clip))
         result = TimedTimeline(times, target)
     elif clip.fps:
         result = UniformTimeline(clip.num_frames, target / Fraction(clip.fps), target)
-        if not SLOWEST <= result.multi <= FASTEST:
+        if not MIN_MULTI <= result.multi <= MAX_MULTI:
             raise ValueError(
-                f"fps_num={fps_num}, fps_den={fps_den}: is {float(result.multi):g} times the "
-                f"clip's rate, accepted is {SLOWEST} to {FASTEST} times"
+                f"fps_num={fps_num}, fps_den={fps_den}: must be {MIN_MULTI} to {MAX_MULTI} times "
+                f"the clip's frame rate, and is {float(result.multi):g} times"
             )
     else:
         raise ValueError(
-            f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); accepted "
-            "for such a clip is fps_num with timecodes, or multi, which keeps the frames' durations"
+            f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); give "
+            "timecodes as well, or multi instead, which keeps the frames' durations"
         )
     if not 1 <= result.length <= MAX_FRAMES:
         raise ValueError(
             f"multi={multi}, fps_num={fps_num}, fps_den={fps_den}: makes {result.length} frames of "
-            f"{clip.num_frames}, accepted is a rate that makes 1 to {MAX_FRAMES}"
+            f"{clip.num_frames}; must make 1 to {MAX_FRAMES}"
         )
     return result
 
@@ -207,16 +209,16 @@ def _last_duration(clip: vs.VideoNode) -> Fraction | None:
 def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     if fps_num is None:
         if fps_den is not None:
-            raise ValueError(f"fps_den={fps_den!r}: accepted only together with fps_num")
+            raise ValueError(f"fps_den={fps_den!r}: needs fps_num")
         return None
     fps_den = 1 if fps_den is None else fps_den
-    check_int("fps_num", fps_num, 1, MOST_FPS)
-    check_int("fps_den", fps_den, 1, MOST_FPS)
+    check_int("fps_num", fps_num, 1, MAX_FPS)
+    check_int("fps_den", fps_den, 1, MAX_FPS)
     return Fraction(fps_num, fps_den)
 
 
 def check_halving(timeline: Timeline, dup_mode: str, reason: str) -> None:
-    """Refuse what a model that ignores t cannot do, for ``reason``."""
+    """Refuse times that a model which ignores t cannot make; the error ends with ``reason``."""
     if dup_mode == "bridge":
         asked = "dup_mode='bridge'"
     elif timeline.grid not in (1, *HALVINGS):
@@ -227,43 +229,43 @@ def check_halving(timeline: Timeline, dup_mode: str, reason: str) -> None:
 
 
 def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Refuse what is not an int from ``low`` to ``high``."""
+    """Refuse anything but an int from ``low`` to ``high``."""
     fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or value < low or (high is not None and value > high):  # type: ignore[operator]
-        accepted = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name}={value!r}: accepted is an int {accepted}")
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}={value!r}: must be an int {bounds}")
 
 
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
     """Refuse a value that is not one of ``accepted``."""
-    # Not only equal: Fraction(1, 2) and an array of one number are, and fail later.
+    # Fraction(1, 2) and an array of one number are equal to an accepted float, but fail later.
     kind = str if isinstance(accepted[0], str) else int | float
     if isinstance(value, bool) or not isinstance(value, kind) or value not in accepted:
         listed = ", ".join(repr(choice) for choice in accepted)
-        raise ValueError(f"{name}={value!r}: accepted are {listed}")
+        raise ValueError(f"{name}={value!r}: must be one of {listed}")
 
 
 def check_bool(name: str, value: object) -> None:
-    """Refuse what is not True or False."""
+    """Refuse anything but True and False."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r}: accepted are True and False")
+        raise ValueError(f"{name}={value!r}: must be True or False")
 
 
 def check_unit(name: str, value: object) -> None:
-    """Refuse what is not a number in (0, 1]."""
+    """Refuse anything but a number in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ValueError(f"{name}={value!r}: accepted is a number above 0 and up to 1")
+        raise ValueError(f"{name}={value!r}: must be above 0 and at most 1")
 
 
 def check_up_to(name: str, value: object, most: float) -> None:
-    """Refuse what is not a number from 0 to ``most``."""
+    """Refuse anything but a number from 0 to ``most``."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= most:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r}: accepted is a number from 0 to {most}")
+        raise ValueError(f"{name}={value!r}: must be a number from 0 to {most}")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
-    """The matrix of frames that carry none, as a number of ITU-T H.273."""
+    """Return the matrix of frames that carry none, as a number of ITU-T H.273."""
     if matrix is None:
         return int(vs.MATRIX_BT709 if clip.height > 576 else vs.MATRIX_ST170_M)
     if isinstance(matrix, str) and matrix in MATRICES:
@@ -271,4 +273,4 @@ def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
     if isinstance(matrix, int) and not isinstance(matrix, bool) and matrix in MATRICES.values():
         return int(matrix)
     names = ", ".join(f"{name!r} ({int(number)})" for name, number in MATRICES.items())
-    raise ValueError(f"matrix={matrix!r}: accepted are {names}")
+    raise ValueError(f"matrix={matrix!r}: must be one of {names}")

@@ -1,9 +1,9 @@
-"""What lies between a source frame and the next, and so what output frames there show.
+"""What is shown between a source frame and the next one.
 
-Gap k is the time from source frame k to k + 1. Two clips of one pixel carry what is known of it,
-as props, in source time: ``facts`` (is the picture held, is there a cut) and from these ``plan``
-(which two frames to interpolate between). Both are made once a source frame, whatever the rate,
-and depend on that frame's surroundings only.
+Gap k is the time from source frame k to k + 1. Two clips of one pixel carry the decisions about
+gaps as props, in source time: ``facts`` (whether the frame is held, whether there is a cut), and
+made from these ``plan`` (between which two frames to interpolate). Both are made once per source
+frame, whatever the output rate, and depend on that frame's neighbours only.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from vsifrnet.detect.scenes import cut_scores, is_cut
 __all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "pairs", "plan"]
 
 DUP_MAX = 8
-"""The longest run of held frames that can be asked to be bridged."""
+"""Maximum of the argument ``dup_max``."""
 
 
 class Fact(NamedTuple):
-    """What was seen in a gap; both False where there is motion."""
+    """What the detectors found in a gap; both are False where there is motion."""
 
     held: bool
     """Frame k + 1 shows the same picture as frame k."""
     cut: bool
-    """Frame k + 1 begins another scene, or does not exist."""
+    """Frame k + 1 begins another scene or does not exist."""
 
 
 class Kind(IntEnum):
-    """What output frames in a gap show."""
+    """What the output frames in a gap show."""
 
     MAKE = 0
-    """Frames made between ``first`` and ``next``."""
+    """Frames that are made between ``first`` and ``next``."""
     STILL = 1
     """The left frame."""
     CUT = 2
-    """What the user wants at a cut."""
+    """What ``sc_mode`` says."""
 
 
 class Gap(NamedTuple):
@@ -56,21 +56,21 @@ class Gap(NamedTuple):
 
     @classmethod
     def read(cls, props: Mapping[str, Any]) -> Gap:
-        """From a frame of the plan."""
+        """Read the props of a frame of the plan."""
         return cls(Kind(props["kind"]), props["first"], props["next"])
 
     def time(self, moment: Fraction) -> Fraction:
-        """Source time to the pair's time t, in [0, 1)."""
+        """Convert source time to the pair's time t, in [0, 1)."""
         return (moment - self.first) / (self.next - self.first)
 
 
 def decide(k: int, facts: Mapping[int, Fact], dup_max: int) -> Gap:
-    """The decision for gap ``k``.
+    """Return the decision for gap ``k``.
 
     Args:
-        facts: of the gaps from k - dup_max to k + dup_max - 1, as far as they exist, and of k.
-        dup_max: the longest run of held frames that is one drawing, shown from its first frame on
-            until the next drawing: all its gaps are bridged at once. Runs beyond are a picture
+        facts: those of gap k and of the gaps from k - dup_max to k + dup_max - 1 that exist.
+        dup_max: the longest run of held frames that is one drawing. All gaps of such a run are
+            bridged at once, from its first frame to the next drawing. A longer run is a picture
             that stands still. 0 bridges nothing.
     """
     if facts[k].cut:
@@ -88,10 +88,10 @@ def decide(k: int, facts: Mapping[int, Fact], dup_max: int) -> Gap:
 def plan(
     clip: vs.VideoNode, *, sc_threshold: float | None, dup_threshold: float, dup_max: int
 ) -> vs.VideoNode:
-    """The plan for ``clip``: a clip of one pixel and as many frames, for :meth:`Gap.read`.
+    """Return the plan for ``clip``: a clip of one pixel and as many frames, for :meth:`Gap.read`.
 
-    ``sc_threshold`` None looks for no cuts. With ``dup_max`` 0 only frames that are equal to the
-    last sample are held; else also those that differ by less than ``dup_threshold``.
+    With ``sc_threshold`` None no cuts are detected. With ``dup_max`` 0 a frame is held only if
+    every sample is equal; otherwise also if it differs by less than ``dup_threshold``.
     """
     canvas = blank(clip)
     seen = [equal_frames(clip)]
@@ -144,7 +144,7 @@ class _Next:
 
 
 class _Detect:
-    """ModifyFrame: what the detectors say of gap n."""
+    """ModifyFrame: frame n carries the fact about gap n."""
 
     def __init__(self, frames: int, *, held: bool, sc_threshold: float | None) -> None:
         self._frames = frames
@@ -160,7 +160,7 @@ class _Detect:
     def _fact(self, n: int, equal: vs.VideoFrame, others: list[vs.VideoFrame]) -> Fact:
         if n == self._frames - 1:
             return Fact(held=False, cut=True)
-        # Cuts first: the source may tag one between equal frames.
+        # Cuts come first because the source may tag one between equal frames.
         if self._sc_threshold is not None and is_cut(others[-1].props, self._sc_threshold):
             return Fact(held=False, cut=True)
         held = is_equal(equal.props) or (self._held and is_held(others[0].props))
@@ -168,7 +168,7 @@ class _Detect:
 
 
 class _Plan:
-    """ModifyFrame: the decision for gap n."""
+    """ModifyFrame: frame n carries the decision for gap n."""
 
     def __init__(self, frames: int, around: range) -> None:
         self._frames = frames
@@ -183,7 +183,7 @@ class _Plan:
         }
         frame = canvas.copy()
         gap = decide(n, facts, -self._around[0])
-        if n == self._frames - 1:  # nothing to cut to
+        if n == self._frames - 1:  # no frame follows the last one
             gap = gap._replace(kind=Kind.STILL)
         frame.props.update(gap._asdict())
         return frame

@@ -1,21 +1,20 @@
-"""Scene cuts: is the gap between frames k and k+1 a cut?
+"""Scene changes: is there a cut between frames k and k + 1?
 
-``cut_scores`` builds, once, a chain of core functions whose frame k describes gap k; ``is_cut``
-turns that frame's props into the decision. No Python runs per frame up to there.
+``cut_scores`` builds a chain of core functions whose frame k describes gap k, in which no Python
+runs; ``is_cut`` turns that frame's props into the decision.
 
-How a gap is scored, on 48x27 thumbnails of the luma with mean 0 and deviation 1 (so that light and
-fades count little, and dark scenes as much as bright ones):
+A gap is scored on 48x27 thumbnails of the luma with mean 0 and deviation 1, so that light and fades
+count little and dark scenes as much as bright ones:
 
-* The *distance* of two thumbnails is how far each pixel lies outside of what the other thumbnail
-  shows within two pixels around it. Motion up to 4% of the width a frame thus counts little.
-* The *novelty* of gap k is the least of the distances from k to k+1..k+4 and from k-3..k to k+1:
-  after a flash of up to three frames the old picture is back, so that its gaps have none.
+* The *distance* of two thumbnails is how far each pixel lies outside the range of the other
+  thumbnail within two pixels around it. Motion of up to 4% of the width thus counts little.
+* The *novelty* of gap k is the smallest distance from k to k+1..k+4 and from k-3..k to k+1. After
+  a flash of up to three frames the old picture is back, so that its gaps have no novelty.
 * The *motion* around it is the mean of the largest distance of neighbours in the three gaps before
-  and in the three after. Three, so that drawings held for three frames have their motion seen.
+  and in the three after: with three, the motion of drawings held for three frames is seen.
 * score = (novelty - motion) / (novelty + motion + ``FLOOR``), at least 0.
 
-A gap's score depends on frames k-3..k+4, the clip's first and last frame standing in beyond its
-ends.
+The score depends on frames k-3 to k+4; the clip's first and last frame stand in beyond its ends.
 """
 
 from __future__ import annotations
@@ -28,34 +27,34 @@ import vapoursynth as vs
 __all__ = ["DEFAULT_THRESHOLD", "cut_scores", "is_cut"]
 
 DEFAULT_THRESHOLD = 0.35
-"""Scores from here on are cuts; see docs/detectors.md for how it was found."""
+"""The score from which a gap is a cut; docs/detectors.md says how it was chosen."""
 
 WIDTH, HEIGHT = 48, 27
 REACH = 2
-"""Pixels of a thumbnail that the content may move without counting."""
+"""How far content may move without counting, in pixels of a thumbnail."""
 FLASH = 3
-"""Longest flash, and half the window of the motion, in frames."""
+"""The longest flash, and half the window of the motion, in frames."""
 CONTRAST = 0.027
-"""Deviation of a thumbnail (luma 0..1) below which it counts as flat: six 8-bit steps."""
+"""The deviation (luma in [0, 1]) below which a thumbnail counts as flat: six 8-bit steps."""
 FLOOR = 0.2
-"""Novelty at which a gap in a picture that stands still scores 0.5."""
+"""The novelty at which a gap in a picture without motion scores 0.5."""
 
 SCORE = "_IfrnetCut"
 TAGS = "_SceneChangeNext", "_SceneChangePrev"
-"""Of the left and of the right frame."""
+"""The tags of the left and of the right frame of a gap."""
 CODING = (
     *("_Matrix", "_Transfer", "_Primaries", "_Range", "_ColorRange"),
     *("_ChromaLocation", "_FieldBased"),
 )
-"""Props that have no say in a thumbnail, and would make some conversions fail."""
+"""Props that do not change a thumbnail and would make some conversions fail."""
 
 
 def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
-    """One frame a gap, as many as ``clip`` has frames: 1x1 GRAYS, for ``is_cut``.
+    """Return one frame per gap, 1x1 GRAYS, for :func:`is_cut`; as many as ``clip`` has frames.
 
-    ``clip`` has a constant format, any. Frame k carries the score of gap k, ``_SceneChangeNext``
-    of the clip's frame k and ``_SceneChangePrev`` of its frame k+1, where they have them. The last
-    frame has no gap and means nothing.
+    ``clip`` may have any constant format. Frame k carries the score of gap k, ``_SceneChangeNext``
+    of the clip's frame k and ``_SceneChangePrev`` of its frame k + 1, where they have these. The
+    last frame belongs to no gap.
     """
     core = vs.core
     thumbnails = _normalised(_thumbnails(clip))
@@ -65,7 +64,7 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
     for _ in range(REACH):
         low, high = core.std.Minimum(low), core.std.Maximum(high)
 
-    # Frame n of these is about the clip's frames n - FLASH and n - FLASH + lag.
+    # Frame n of distance[lag] compares the clip's frames n - FLASH and n - FLASH + lag.
     length = clip.num_frames + 2 * FLASH
     bands = thumbnails, low, high
     distance = {
@@ -101,10 +100,10 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bool:
-    """Whether the gap is a cut, by the props of its frame of ``cut_scores``.
+    """Return whether a gap is a cut, by the props of its frame of :func:`cut_scores`.
 
-    Tags decide where the source has them on either side of the gap; else the score, in [0, 1],
-    does: ``threshold`` and above are cuts, so 0 makes every gap one, and above 1 none is.
+    Where the source has tags on either side of the gap, the tags decide. Otherwise the score, in
+    [0, 1], decides: from ``threshold`` on the gap is a cut.
     """
     tags = [bool(props[tag]) for tag in TAGS if tag in props]
     if tags:
@@ -113,7 +112,7 @@ def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bo
 
 
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
-    """Luma, 48x27 GRAYS, with the tags."""
+    """Return the luma as 48x27 GRAYS, with the tags."""
     clip = vs.core.std.RemoveFrameProps(clip, CODING)
     matrix = vs.MATRIX_BT709 if clip.format.color_family == vs.RGB else None
     if clip.format.color_family == vs.YUV:
@@ -122,7 +121,7 @@ def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _normalised(clip: vs.VideoNode) -> vs.VideoNode:
-    """Each frame minus its mean, by its deviation."""
+    """Return each frame minus its mean, divided by its deviation."""
     core = vs.core
     square = core.std.Expr(clip, "x x *")
     mean, power = (_mean(node).resize.Point(WIDTH, HEIGHT) for node in (clip, square))
@@ -132,11 +131,11 @@ def _normalised(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _mean(clip: vs.VideoNode) -> vs.VideoNode:
-    return vs.core.resize.Bilinear(clip, 1, 1)  # weighs all pixels alike, by mirrored borders
+    return vs.core.resize.Bilinear(clip, 1, 1)  # mirrored borders give all pixels the same weight
 
 
 def _distance(nodes: list[vs.VideoNode]) -> vs.VideoNode:
-    """Mean distance, 1x1, of two thumbnails, each given with its local minimum and maximum."""
-    # x y z is one thumbnail, its minimum and maximum; a b c the other's.
+    """Return the mean distance, 1x1, of two thumbnails with their local minima and maxima."""
+    # x, y, z are one thumbnail, its minimum and its maximum; a, b, c are the other's.
     outside = "x c - b x - max 0 max a z - y a - max 0 max + 2 /"
     return _mean(vs.core.std.Expr(nodes, outside))

@@ -1,9 +1,8 @@
 """VapourSynth frames to tensors and back, and the conversions around the network in the graph.
 
-The network works on planar RGB in [0, 1]. For frames that are made only, colour goes through
-``core.resize`` (zimg) in the graph, and the planes of RGBS or RGBH frames become tensors; or, where
-the network is on a GPU, YUV samples become tensors as they are, and :mod:`~vsifrnet.graph.yuv`
-converts them there.
+The network works on planar RGB in [0, 1]. On the CPU, ``core.resize`` (zimg) converts colour in the
+graph, and the planes of RGBS or RGBH frames become tensors. On a GPU, YUV samples become tensors as
+they are, and :mod:`~vsifrnet.graph.yuv` converts them there.
 """
 
 from __future__ import annotations
@@ -43,30 +42,30 @@ MATRICES = {
     "ycgco": vs.MATRIX_YCGCO,
     "2020ncl": vs.MATRIX_BT2020_NCL,
 }
-"""Matrices of YUV by their names in ``core.resize``."""
+"""The accepted matrices of YUV, by their names in ``core.resize``."""
 
 DTYPES = {int(vs.RGBS): torch.float32, int(vs.RGBH): torch.float16}
-"""Formats that :func:`read` and :func:`write` know."""
+"""The dtypes of the formats that :func:`read` and :func:`write` take."""
 
 
 def rgb_format(format: vs.VideoFormat, dtype: torch.dtype) -> int:
-    """The RGB in which frames of ``format`` go to a network of ``dtype``, and come back.
+    """Return the RGB format in which ``format`` travels to a network of ``dtype`` and back.
 
-    Half precision is twice as fine as 10 bits, and half the bytes to convert and to copy.
+    Half precision is twice as fine as 10 bits and takes half the bytes to convert and to copy.
     """
     return int(vs.RGBH if dtype == torch.float16 and format.bits_per_sample <= 10 else vs.RGBS)
 
 
 def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """An RGBS or RGBH frame as a tensor (3, H, W), of the frame's own values and precision.
+    """Return an RGBS or RGBH frame as a tensor (3, H, W) of the same values and precision.
 
-    ``pinned`` memory is what CUDA copies from without making anybody wait.
+    From ``pinned`` memory CUDA copies without making the caller wait.
     """
     return read_samples(frame, pinned=pinned).view(3, frame.height, frame.width)
 
 
 def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
-    """A picture (3, H, W) as a frame of the format and size of ``like``, without props."""
+    """Return a picture (3, H, W) as a frame of the format and size of ``like``, without props."""
     frame = vs.core.create_video_frame(like.format, like.width, like.height)
     array = picture.to("cpu", DTYPES[like.format.id]).numpy()
     for p in range(3):
@@ -75,7 +74,7 @@ def write(picture: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
 
 
 def read_samples(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
-    """All samples of such a frame or one of integers, plane after plane."""
+    """Return all samples of an RGBS, RGBH or integer frame, plane after plane."""
     form = frame.format
     planes = [np.asarray(frame[p]) for p in range(form.num_planes)]
     dtype = DTYPES.get(form.id) or sample_dtype(form.bits_per_sample)
@@ -86,7 +85,7 @@ def read_samples(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
 
 
 def write_samples(samples: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
-    """Such samples as a frame of the format and size of ``like``, without props."""
+    """Return samples, plane after plane, as a frame of the format and size of ``like``."""
     frame = vs.core.create_video_frame(like.format, like.width, like.height)
     planes = [np.asarray(frame[p]) for p in range(frame.format.num_planes)]
     for part, plane in _by_plane(samples.cpu(), planes):
@@ -97,7 +96,7 @@ def write_samples(samples: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
 def _by_plane(
     samples: Tensor, planes: Sequence[NDArray[Any]]
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Each plane's share of the samples, in its shape and type, and the plane."""
+    """Yield each plane's share of the samples, in the plane's shape and type, and the plane."""
     start = 0
     for plane in planes:
         part = samples[start : start + plane.size].numpy()
@@ -106,11 +105,11 @@ def _by_plane(
 
 
 COLOUR_PROPS = ("_Matrix", "_Range", "_ChromaLocation")
-"""What :class:`Colour` is read from."""
+"""The props that :class:`Colour` reads."""
 
 
 class Colour(NamedTuple):
-    """How a source frame's samples are to be understood; None where its props do not say."""
+    """What a frame's samples mean; None where its props do not say."""
 
     matrix: int | None
     range: int | None
@@ -118,41 +117,43 @@ class Colour(NamedTuple):
 
     @classmethod
     def of(cls, props: vs.FrameProps) -> Colour:
-        """Read from frame props; 2 (unspecified) counts as not said."""
+        """Read a frame's props; the matrix 2 (unspecified) counts as not said."""
         said = (props.get(name) for name in COLOUR_PROPS)
         matrix, chroma_range, chromaloc = (None if v is None else int(v) for v in said)
         return cls(None if matrix == 2 else matrix, chroma_range, chromaloc)
 
     def check(self, form: vs.VideoFormat) -> None:
-        """Refuse what zimg cannot convert to RGB and back.
+        """Refuse a colour that zimg cannot convert to RGB and back.
 
         Raises:
-            ValueError: names the prop, its value and what is accepted.
+            ValueError: it names the prop, its value and the accepted values.
         """
         if form.color_family == vs.YUV and self.matrix not in (None, *MATRICES.values()):
             numbers = ", ".join(str(int(number)) for number in MATRICES.values())
-            raise ValueError(f"_Matrix={self.matrix}: accepted of YUV are {numbers}, 2 or none")
+            raise ValueError(
+                f"_Matrix={self.matrix}: must be one of {numbers}, 2, or absent for YUV"
+            )
         subsampled = form.subsampling_w + form.subsampling_h > 0
         for name, value, accepted in (
             ("_Range", self.range, (0, 1)),
             ("_ChromaLocation", self.chromaloc if subsampled else None, (0, 1, 2, 3, 4, 5)),
         ):
             if value is not None and value not in accepted:
-                raise ValueError(f"{name}={value}: accepted are {', '.join(map(str, accepted))}")
+                raise ValueError(f"{name}={value}: must be one of {', '.join(map(str, accepted))}")
 
 
 def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNode:
-    """RGB of ``format``; ``matrix`` stands in where a frame has no ``_Matrix``.
+    """Convert ``clip`` to RGB of ``format``; ``matrix`` stands in where a frame has no ``_Matrix``.
 
-    Fields are not told apart: the way back could not, and what is marked as interlaced in a script
-    that interpolates is most often not.
+    Interlaced frames are converted as progressive ones: the way back could not keep the fields
+    apart, and in a script that interpolates, frames marked as interlaced are mostly progressive.
     """
-    # Neither transfer nor primaries have a say in the conversion, but zimg refuses unknown ones.
-    # By _Field, which Bob leaves on whole frames, it would place chroma as a single field's.
+    # Transfer and primaries do not change this conversion, but zimg refuses unknown ones. With
+    # _Field, which Bob leaves on whole frames, zimg would place chroma as in a single field.
     clip = clip.std.RemoveFrameProps(["_Field", "_FieldBased", "_Transfer", "_Primaries"])
     if clip.format.color_family == vs.YUV:
         return clip.resize.Bicubic(format=format, matrix_in=matrix)
-    # Neither grey nor RGB has a YUV matrix, whatever the frame says; resize would refuse it.
+    # Grey and RGB have no YUV matrix, whatever the prop says; resize would refuse one.
     plain = clip.std.RemoveFrameProps("_Matrix")
     return plain if clip.format.id == format else plain.resize.Bicubic(format=format)
 
@@ -160,12 +161,14 @@ def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNo
 def from_rgb(
     rgb: vs.VideoNode, format: vs.VideoFormat, colour: Colour, matrix: int
 ) -> vs.VideoNode:
-    """The way back from :func:`to_rgb` for frames of that ``colour``."""
+    """Convert RGB back to ``format``, the inverse of :func:`to_rgb` for frames of ``colour``."""
     arguments: dict[str, int] = {}
     if format.color_family != vs.RGB:
         arguments["matrix"] = matrix if colour.matrix is None else colour.matrix
     if format.color_family == vs.GRAY:
-        arguments["matrix"] = vs.MATRIX_BT709  # all three channels are alike: any would do
+        arguments["matrix"] = (
+            vs.MATRIX_BT709
+        )  # all three channels are equal, so that any matrix gives the same
     if colour.range is not None:
         arguments["range"] = colour.range
     if colour.chromaloc is not None and format.subsampling_w + format.subsampling_h:
@@ -174,13 +177,13 @@ def from_rgb(
 
 
 def layout(like: vs.VideoNode | vs.VideoFrame, colour: Colour, matrix: int) -> Layout:
-    """How the samples of an integer YUV clip's frames lie and what they mean in that ``colour``.
+    """Return the layout of an integer YUV clip's frames of that ``colour``.
 
-    ``matrix`` is as in :func:`to_rgb`, and so is what zimg takes where nothing is said: limited
-    range, and chroma on the left.
+    ``matrix`` is as in :func:`to_rgb`. Where props are absent the range is limited and chroma lies
+    on the left, as in zimg.
 
     Raises:
-        ValueError: names the prop, its value and what is accepted.
+        ValueError: it names the prop, its value and the accepted values.
     """
     form = like.format
     colour.check(form)

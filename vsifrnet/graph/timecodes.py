@@ -1,7 +1,7 @@
 """The times of a clip's frames, from a timecode file (v1 or v2) or a sequence, as exact fractions.
 
-The formats are those of mkvmerge ("timestamp files"). Both write numbers in decimals, which are
-read as such: v2 one time in milliseconds a frame, v1 frame rates of ranges of frames.
+The formats are those of mkvmerge ("timestamp files"): v2 has one time in milliseconds per frame, v1
+has the frame rates of ranges of frames. Decimal numbers are read exactly.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from statistics import median_high
 __all__ = ["Timecodes", "frame_times", "likely_last"]
 
 type Timecodes = str | Path | Sequence[int | float | Fraction]
-"""A timecode file's path, or the frames' times in seconds."""
+"""The path of a timecode file, or the frames' times in seconds."""
 
 
 def frame_times(
     timecodes: Timecodes, frames: int, last_duration: Callable[[], Fraction | None]
 ) -> list[Fraction]:
-    """When each frame begins, and when the last one ends: ``frames`` + 1 times in seconds.
+    """Return when each frame begins and when the last one ends: ``frames`` + 1 times in seconds.
 
     Args:
-        timecodes: of ``frames`` frames, with or without the end of the last one.
-        last_duration: asked where that end is not given, in seconds; None is
-            :func:`likely_last`, the smaller of the duration before it and the median one.
+        timecodes: the times of ``frames`` frames, with or without the end of the last one.
+        last_duration: called where that end is not given; it returns the last frame's duration in
+            seconds, or None, for which :func:`likely_last` stands in.
 
     Raises:
-        ValueError: an unreadable file, too few or too many times, or times that do not increase.
+        ValueError: the file cannot be read, times are too few or too many, or do not increase.
     """
     if isinstance(timecodes, str | Path):
         name = f"timecodes={str(timecodes)!r}"
@@ -42,22 +42,22 @@ def frame_times(
         times.append(times[-1] + (last_duration() or likely_last(times)))
     if len(times) != frames + 1:
         raise ValueError(
-            f"{name}: {len(times)} times for a clip of {frames} frames, accepted is one for each"
+            f"{name}: {len(times)} times for a clip of {frames} frames; must be one for each"
         )
     for k, (time, after) in enumerate(pairwise(times)):
         if after <= time:
             raise ValueError(
                 f"{name}: frame {k + 1} at {float(after)} s does not come after frame {k} at "
-                f"{float(time)} s, accepted are increasing times"
+                f"{float(time)} s; times must be increasing"
             )
     return times
 
 
 def likely_last(times: Sequence[Fraction]) -> Fraction:
-    """How long the last frame is shown, where nothing says so; of at least two frames' times.
+    """Return how long the last frame is likely shown, from the times of two or more frames.
 
-    As long as the one before, but no longer than the median: that one may have been a long gap,
-    and a video that outlasts its audio is worse than one that ends a little early.
+    It is as long as the frame before, but no longer than the median: the frame before may have been
+    a long gap, and a video that outlasts its audio is worse than one that ends a little early.
     """
     gaps = [after - time for time, after in pairwise(times)]
     return min(gaps[-1], median_high(gaps))
@@ -72,7 +72,7 @@ def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fracti
             raise TypeError
         return [Fraction(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: accepted are a path or finite times in seconds") from error
+        raise ValueError(f"{name}: must be a path or finite times in seconds") from error
 
 
 def _read(path: Path, frames: int, name: str) -> list[Fraction]:
@@ -83,7 +83,9 @@ def _read(path: Path, frames: int, name: str) -> list[Fraction]:
     header = re.match(r"#\s*time(?:code|stamp) format v(\d+)\s*$", lines[0] if lines else "", re.I)
     version = header[1] if header else None
     if version not in ("1", "2"):
-        raise ValueError(f"{name}: accepted are files that begin with '# timecode format v1' or v2")
+        raise ValueError(
+            f"{name}: must begin with '# timecode format v1' or '# timecode format v2'"
+        )
     content = [
         (number, line.strip())
         for number, line in enumerate(lines[1:], start=2)
@@ -99,7 +101,7 @@ def _v2(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
 
 def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction]:
     if not content or not content[0][1].lower().startswith("assume"):
-        raise ValueError(f"{name}: line 2 is to be 'Assume <frames per second>'")
+        raise ValueError(f"{name}: line 2 must be 'Assume <frames per second>'")
     number, text = content[0]
     rates = [_rate(text[len("assume") :], number, name)] * frames
     for number, text in content[1:]:
@@ -107,7 +109,7 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
         if len(fields) != 3 or not (
             fields[0].strip().isdecimal() and fields[1].strip().isdecimal()
         ):
-            raise ValueError(f"{name}: line {number} is to be 'first frame,last frame,fps'")
+            raise ValueError(f"{name}: line {number} must be 'first frame,last frame,fps'")
         first, last = int(fields[0]), int(fields[1])
         if not first <= last < frames:
             raise ValueError(
@@ -129,5 +131,5 @@ def _rate(text: str, number: int, name: str) -> Fraction:
 
 def _decimal(text: str, number: int, name: str) -> Fraction:
     if not re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
-        raise ValueError(f"{name}: line {number} has {text.strip()!r} where a number is to be")
+        raise ValueError(f"{name}: line {number} has {text.strip()!r} where a number must be")
     return Fraction(text.strip().rstrip("."))

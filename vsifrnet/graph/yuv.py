@@ -1,10 +1,10 @@
 """YUV samples to RGB and back with tensors, for frames that are already on a GPU.
 
-The same arithmetic as ``core.resize`` (zimg) in single precision: chroma is resized by
+The arithmetic is that of ``core.resize`` (zimg) in single precision: chroma is resized by
 ``Bicubic``'s default filter, mirrored at the borders, and placed as ``_ChromaLocation`` says; then
-comes the matrix. On the way back samples are rounded to the nearest and kept within the format.
+the matrix is applied. On the way back samples are rounded to the nearest and clamped.
 
-A frame is one tensor of all its samples, plane after plane, so that it takes one copy to a GPU.
+A frame is one tensor of all its samples, plane after plane, so that one copy brings it to a GPU.
 """
 
 from __future__ import annotations
@@ -28,20 +28,23 @@ LUMA = {
     vs.MATRIX_ST240_M: (0.212, 0.087),
     vs.MATRIX_BT2020_NCL: (0.2627, 0.0593),
 }
-"""Shares of red and blue in luma, by matrix (ITU-T H.273, table 4)."""
+"""Weights of red and blue in luma, by matrix (ITU-T H.273, table 4)."""
 
 LEFT, TOP, BOTTOM = (0, 2, 4), (2, 3), (4, 5)
-"""Values of ``_ChromaLocation`` that put chroma on the left, upper or lower luma sample."""
+"""The values of ``_ChromaLocation`` for chroma on the left, upper or lower luma sample."""
 
 
 def sample_dtype(bits: int) -> torch.dtype:
-    """Of integer samples. Few operations know uint16: as int16, 32768 and above are negative."""
+    """Return the dtype of integer samples. In int16, values of 32768 and above are negative.
+
+    Few operations of PyTorch take uint16.
+    """
     return torch.uint8 if bits == 8 else torch.int16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a frame's samples lie and what they mean: integer YUV of 8 to 16 bits."""
+    """The order and the meaning of a frame's samples: integer YUV of 8 to 16 bits."""
 
     width: int
     height: int
@@ -50,12 +53,12 @@ class Layout:
     subsampling_h: int
     matrix: int
     full: bool
-    """Full range rather than limited."""
+    """Whether the range is full; otherwise it is limited."""
     chromaloc: int
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of each plane."""
+        """The height and width of each plane."""
         chroma = self.height >> self.subsampling_h, self.width >> self.subsampling_w
         return (self.height, self.width), chroma, chroma
 
@@ -79,7 +82,7 @@ class Converter:
             self._down = _Resizer([(many, 1, many // few) for few, many in sizes], places, device)
 
     def to_rgb(self, samples: Tensor) -> Tensor:
-        """RGB (3, H, W), float32, mostly in [0, 1], of a frame's samples."""
+        """Convert a frame's samples to RGB (3, H, W), float32, mostly in [0, 1]."""
         luma, chroma, _ = self._layout.shapes
         split = math.prod(luma)
         values = samples if samples.dtype == torch.uint8 else samples.int() & 0xFFFF
@@ -87,7 +90,7 @@ class Converter:
         return _mix((y, *self._up(uv)), self._to_rgb)
 
     def from_rgb(self, picture: Tensor) -> Tensor:
-        """The samples of an RGB picture (3, H, W), rounded."""
+        """Convert an RGB picture (3, H, W) to a frame's samples, rounded."""
         yuv = _mix(picture.float().unbind(), self._to_yuv)
         values = torch.cat([yuv[0].flatten(), self._down(yuv[1:]).flatten()])
         values = values.round_().clamp_(0, (1 << self._layout.bits) - 1)
@@ -95,19 +98,19 @@ class Converter:
 
 
 class _Resizer:
-    """Resizes both planes of chroma, each axis up or down by a whole factor, as zimg does."""
+    """Resizes both chroma planes, each axis up or down by a whole factor, as zimg does."""
 
     def __init__(
         self, axes: Sequence[tuple[int, int, int]], places: Sequence[float], device: torch.device
     ) -> None:
-        """``axes``: length of the input, factor up and factor down, of rows, then of columns."""
+        """``axes`` has the input's length and the factors up and down, rows before columns."""
         taps, self._positions = [], []
         for (length, up, down), place in zip(axes, places, strict=True):
             weights, positions = _axis(length, up, down, place)
             taps.append(weights)
             self._positions.append(positions.to(device))
         rows, columns = taps
-        # For each of both planes: all outputs of a group, by row and column.
+        # The kernel gives all outputs of a group, by row and column, for each of the two planes.
         kernel = torch.einsum("ar,bc->abrc", rows, columns).flatten(0, 1)[:, None]
         self._kernel = kernel.repeat(2, 1, 1, 1).float().to(device)
         self._up = len(rows), len(columns)
@@ -129,16 +132,16 @@ def _same(planes: Tensor) -> Tensor:
 
 
 def _place(chromaloc: int, first: Sequence[int], last: Sequence[int]) -> float:
-    """Where chroma lies: -1 on the first, 0 in the middle, 1 on the last of its luma samples."""
+    """Return where chroma lies among its luma samples: -1 first, 0 middle, 1 last."""
     return -1.0 if chromaloc in first else 1.0 if chromaloc in last else 0.0
 
 
 def _axis(length: int, up: int, down: int, place: float) -> tuple[Tensor, Tensor]:
-    """How an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1.
+    """Return how an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1.
 
     Returns:
-        Weights (up, taps), float64, of the outputs of a group, which repeats every ``down`` inputs;
-        and the inputs to use, mirrored at the borders, where the outermost come twice.
+        The weights (up, taps), float64, of the outputs of a group, which repeats every ``down``
+        inputs; and the positions of the inputs, mirrored at the borders with the outermost twice.
     """
     # Inputs are at 0.5, 1.5, ...
     moved = place * ((down - 1) / 2 if up == 1 else (1 / up - 1) / 2)
@@ -156,12 +159,12 @@ def _axis(length: int, up: int, down: int, place: float) -> tuple[Tensor, Tensor
 
 
 def _columns(matrix: Tensor, bias: Tensor, device: torch.device) -> Tensor:
-    """The columns (3, 1, 1) of a matrix and the bias, one after the other."""
+    """Return the columns (3, 1, 1) of a matrix, followed by the bias."""
     return torch.cat([matrix.T, bias[None]]).float().reshape(4, 3, 1, 1).to(device)
 
 
 def _mix(channels: Sequence[Tensor], columns: Tensor) -> Tensor:
-    """(3, H, W) from three channels (H, W)."""
+    """Return the three channels (H, W) mixed by a matrix, plus the bias: (3, H, W)."""
     *matrix, bias = columns.unbind()
     result: Tensor = torch.addcmul(bias, channels[0], matrix[0])
     result.addcmul_(channels[1], matrix[1]).addcmul_(channels[2], matrix[2])
@@ -169,7 +172,7 @@ def _mix(channels: Sequence[Tensor], columns: Tensor) -> Tensor:
 
 
 def _bicubic(x: float) -> float:
-    """Catmull and Rom's filter (b = 0, c = 0.5), the default of ``core.resize.Bicubic``."""
+    """Return the Catmull-Rom filter (b = 0, c = 0.5) at ``x``, as ``resize.Bicubic`` has it."""
     x = abs(x)
     if x < 1:
         return 1.5 * x**3 - 2.5 * x**2 + 1
@@ -179,7 +182,7 @@ def _bicubic(x: float) -> float:
 
 
 def _yuv_from_rgb(matrix: int) -> Tensor:
-    """(3, 3), float64, for luma in [0, 1] and chroma in [-0.5, 0.5]."""
+    """Return RGB to YUV (3, 3), float64, for luma in [0, 1] and chroma in [-0.5, 0.5]."""
     if matrix == vs.MATRIX_YCGCO:
         return torch.tensor([[1, 2, 1], [-1, 2, -1], [2, 0, -2]], dtype=torch.float64) / 4
     red, blue = LUMA[vs.MatrixCoefficients(matrix)]
@@ -190,7 +193,7 @@ def _yuv_from_rgb(matrix: int) -> Tensor:
 
 
 def _levels(layout: Layout) -> tuple[Tensor, Tensor]:
-    """Gain and offset (3,) from luma in [0, 1] and chroma in [-0.5, 0.5] to samples."""
+    """Return gain and offset (3,) from luma in [0, 1] and chroma in [-0.5, 0.5] to samples."""
     middle, peak = 1 << (layout.bits - 1), (1 << layout.bits) - 1
     unit = 1 << (layout.bits - 8)
     chroma = 219 if layout.matrix == vs.MATRIX_YCGCO else 224
