@@ -53,8 +53,8 @@ def test_what_bestsource_writes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "accepted are files that begin with"),
-        ("# timecode format v4\n0\n", "accepted are files that begin with"),
+        ("", "must begin with"),
+        ("# timecode format v4\n0\n", "must begin with"),
         ("# timecode format v2\n0\n40\n", "2 times for a clip of 4 frames"),
         ("# timecode format v2\n0\n40\n80\n120\n160\n200\n", "6 times for a clip of 4 frames"),
         ("# timecode format v2\n0\n40\n40\n120\n", "frame 2 at 0.04 s does not come after frame 1"),
@@ -79,7 +79,7 @@ def test_sequences():
     assert frame_times([0, 0.5, Fraction(3, 4)], 3, lambda: None)[-1] == 1
     assert frame_times((k / 2 for k in range(3)), 3, lambda: None) == [0, 0.5, 1, 1.5]
     for bad in ([0, float("inf"), 1], [0, True, 2], b"abc", 5):
-        with pytest.raises(ValueError, match="timecodes: accepted are"):
+        with pytest.raises(ValueError, match="timecodes: must be"):
             frame_times(bad, 3, lambda: None)
     with pytest.raises(ValueError, match="timecodes="):
         frame_times("a\0b", 3, lambda: None)

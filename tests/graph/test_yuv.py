@@ -191,5 +191,5 @@ def test_a_wrong_prop_of_either_frame_is_named(monkeypatch: pytest.MonkeyPatch) 
     for bad in (0, 1):
         clip = moving(2)
         parts = [clip[k].std.SetFrameProps(_Range=7) if k == bad else clip[k] for k in (0, 1)]
-        with pytest.raises(vs.Error, match="ifrnet: frame 1: _Range=7: accepted are 0, 1"):
+        with pytest.raises(vs.Error, match="ifrnet: frame 1: _Range=7: must be one of 0, 1"):
             render(transport.YUV, monkeypatch, core.std.Splice(parts), sc=False)
