@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 import vapoursynth as vs
 
@@ -13,9 +12,6 @@ from vsifrnet.graph.timecodes import Timecodes, frame_times
 from vsifrnet.graph.timeline import TimedTimeline, Timeline, UniformTimeline
 
 __all__ = [
-    "ARGUMENTS",
-    "DUP_MODES",
-    "SC_MODES",
     "check_bool",
     "check_choice",
     "check_clip",
@@ -26,9 +22,6 @@ __all__ = [
     "default_matrix",
     "timeline",
 ]
-
-SC_MODES = ("hold", "nearest", "blend")
-DUP_MODES = ("keep", "bridge")
 
 MIN_MULTI, MAX_MULTI = Fraction(1, 100), 1000
 """Range of output frames per source frame."""
@@ -41,91 +34,6 @@ MAX_FRAMES = 2**31 - 1
 
 MAX_FPS = 10**9
 """Maximum numerator and denominator of a target frame rate."""
-
-
-class Argument(NamedTuple):
-    """The description of an argument, in the command line's help and the README's table."""
-
-    type: str
-    text: str
-    """The accepted values or the range with its unit, then what the argument does."""
-
-
-ARGUMENTS: dict[str, Argument] = {
-    "multi": Argument(
-        "int, Fraction",
-        "1/100 to 1000; output frames per source frame",
-    ),
-    "fps_num": Argument(
-        "int",
-        "1 or more; target frame rate in place of multi",
-    ),
-    "fps_den": Argument(
-        "int",
-        "1 or more; target frame rate in place of multi",
-    ),
-    "model": Argument(
-        "name, path",
-        "vsifrnet models list, or a .safetensors, .pth or ncnn file; None is the one inside",
-    ),
-    "scale": Argument(
-        "float",
-        "0.25, 0.5, 1, 2, 4; resolution of the flow relative to the picture",
-    ),
-    "ensemble": Argument(
-        "bool",
-        "average four mirrored runs, for four times the work",
-    ),
-    "sc": Argument(
-        "bool",
-        "make no frames across scene changes",
-    ),
-    "sc_threshold": Argument(
-        "float",
-        "above 0, up to 1; higher finds fewer scene changes",
-    ),
-    "sc_mode": Argument(
-        "str",
-        'what is shown there: "hold" (left frame), "nearest", "blend"',
-    ),
-    "dup_mode": Argument(
-        "str",
-        '"bridge" moves held drawings in even steps',
-    ),
-    "dup_max": Argument(
-        "int",
-        "1 to 8 frames; longest hold that is a drawing and not a still picture",
-    ),
-    "dup_threshold": Argument(
-        "float",
-        "0 to 255 8-bit steps in 32x32 pixels; change that makes another drawing",
-    ),
-    "timecodes": Argument(
-        "path, times in s",
-        "times of a clip of variable frame rate, for a target rate",
-    ),
-    "matrix": Argument(
-        "str, int",
-        "as in core.resize, for YUV without _Matrix; None: 709 above 576 lines, else 170m",
-    ),
-    "device": Argument(
-        "str, int",
-        '"cpu", "cuda", "cuda:1", 1; None: CUDA if there is one, else the CPU',
-    ),
-    "precision": Argument(
-        "str",
-        '"fp32", "fp16", "bf16"; auto: fp16 on CUDA, bf16 on a CPU made for it, else fp32',
-    ),
-    "num_streams": Argument(
-        "int",
-        "1 or more pairs in flight, which on the CPU share out the cores; None: 2",
-    ),
-    "auto_download": Argument(
-        "bool",
-        "fetch a named model that is not here yet",
-    ),
-}
-"""The arguments in the order of the filter's signature, which has the defaults."""
 
 
 def check_clip(clip: vs.VideoNode) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from vsifrnet.errors import InputError
+
 __all__ = ["check_new", "claim_folder", "replacing"]
 
 SETTINGS = ".vsifrnet.json"
@@ -31,11 +33,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_new(path: Path, *, overwrite: bool) -> None:
     """Refuse a path that is taken, unless it may be overwritten, or whose folder is missing."""
     if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}")
+        raise InputError(f"{path}: there is no folder {path.parent}")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder")
+        raise InputError(f"{path} is a folder")
     if path.exists() and not overwrite:
-        raise ValueError(f"{path} is there already (--overwrite replaces it)")
+        raise InputError(f"{path} is there already (--overwrite replaces it)")
 
 
 def claim_folder(folder: Path, settings: Mapping[str, object], *, overwrite: bool) -> bool:
@@ -50,7 +52,7 @@ def claim_folder(folder: Path, settings: Mapping[str, object], *, overwrite: boo
         Whether results in the folder were made with the same settings, and can stay.
 
     Raises:
-        ValueError: they were made with other settings; the message names the first difference.
+        InputError: they were made with other settings; the message names the first difference.
     """
     note = folder / SETTINGS
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,7 @@ def claim_folder(folder: Path, settings: Mapping[str, object], *, overwrite: boo
         if found == wanted:
             return True
         name = next(k for k in {**found, **wanted} if found.get(k) != wanted.get(k))
-        raise ValueError(
+        raise InputError(
             f"{folder} has results made with {name}={found.get(name)!r}, not {wanted.get(name)!r}: "
             "choose another folder, or --overwrite"
         )

@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 import vapoursynth as vs
 
-from vsifrnet import arguments
+from vsifrnet import argument_table, arguments
 from vsifrnet.detect import held, scenes
 from vsifrnet.detect.plan import DUP_MAX
 from vsifrnet.engine import backend
-from vsifrnet.engine.interpolator import SCALES, Interpolator, prepare
+from vsifrnet.engine.interpolator import Interpolator, prepare
 from vsifrnet.engine.workers import Workers
 from vsifrnet.graph import transport, wire
 from vsifrnet.graph.timecodes import Timecodes
@@ -92,13 +92,13 @@ def ifrnet(
     try:
         arguments.check_clip(clip)
         timeline = arguments.timeline(clip, multi, fps_num, fps_den, timecodes)
-        arguments.check_choice("scale", scale, SCALES)
+        arguments.check_choice("scale", scale, argument_table.SCALES)
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
         arguments.check_bool("auto_download", auto_download)
         arguments.check_unit("sc_threshold", sc_threshold)
-        arguments.check_choice("sc_mode", sc_mode, arguments.SC_MODES)
-        arguments.check_choice("dup_mode", dup_mode, arguments.DUP_MODES)
+        arguments.check_choice("sc_mode", sc_mode, argument_table.SC_MODES)
+        arguments.check_choice("dup_mode", dup_mode, argument_table.DUP_MODES)
         arguments.check_int("dup_max", dup_max, 1, DUP_MAX)
         arguments.check_up_to("dup_threshold", dup_threshold, 255)
         options = wire.Options(

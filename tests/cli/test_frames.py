@@ -192,13 +192,13 @@ def test_goes_on_with_the_same_names_and_quality_only(source, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-n", "0"], "-n COUNT: accepted is a number from 1"),
-        (["-n", "4", "--multi", "3"], "in place of --multi"),
+        (["-n", "0"], "-n 0: must be at least 1"),
+        (["-n", "4", "--multi", "3"], "-n 4 and --multi 3: give one of the two"),
         (["--pattern", "same.png"], "accepted is a name with one %d"),
         (["--pattern", "%d.bmp"], "one of .png, .jpg"),
-        (["--quality", "101"], "--quality 101: accepted is a number from 1 to 100"),
-        (["--savers", "0"], "--savers 0: accepted is a number from 1"),
-        (["--sc-threshold", "2"], "sc_threshold=2.0: accepted"),
+        (["--quality", "101"], "--quality 101: must be from 1 to 100"),
+        (["--savers", "0"], "--savers 0: must be at least 1"),
+        (["--sc-threshold", "2"], "sc_threshold=2.0: "),
     ],
 )
 def test_wrong_options(options, message, source, tmp_path, capsys):

@@ -194,13 +194,13 @@ def test_wrong_input(pair, tmp_path, capsys):
         ((paths[0], tmp_path / "broken.png", *out), "broken.png: a damaged picture"),
         ((paths[0], tmp_path / "text.png", *out), "text.png: not a picture"),
         ((paths[0], tmp_path / "none.png", *out), "none.png: there is no such file"),
-        ((*paths, *out, "-n", 0), "-n 0: accepted is a number from 1"),
-        ((*paths, *out, "-t", "1"), "-t 1: accepted is a time between 0 and 1"),
+        ((*paths, *out, "-n", 0), "-n 0: must be at least 1"),
+        ((*paths, *out, "-t", "1"), "-t 1: must be between 0 and 1"),
         ((*paths, *out, "-n", 2), "2 pictures need a name with %d"),
-        ((*paths, "-o", tmp_path / "100%_%d.png"), "accepted is a name with one %d"),
+        ((*paths, "-o", tmp_path / "100%_%d.png"), "must have exactly one %d"),
         ((*paths, "-o", paths[0]), "is there already (--overwrite replaces it)"),
         ((*paths, "-o", tmp_path / "no" / "m.png"), "there is no folder"),
-        ((*paths, "-o", tmp_path / "m.bmp"), "accepted is a name with one of .png"),
+        ((*paths, "-o", tmp_path / "m.bmp"), "the suffix must be one of .png"),
         ((*paths, *out, "--device", "tpu"), "device='tpu': accepted are"),
     ):
         assert main(["image", *map(str, arguments), "-q"]) == 1

@@ -119,7 +119,8 @@ def test_import_replaces_only_when_told(capsys, pth, home):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("IFRNET_GoPro", "is a known model's"), ("../x", "accepted are letters")]
+    ("name", "message"),
+    [("IFRNET_GoPro", "belongs to a known model"), ("../x", "must consist of letters")],
 )
 def test_import_refuses_names(capsys, pth, home, name, message):
     code, out, err = run(capsys, "import", pth, "--name", name)

@@ -4,11 +4,13 @@ import inspect
 from fractions import Fraction
 
 import pytest
+from conftest import moving
 from paths import ROOT
 
-from vsifrnet import ifrnet
-from vsifrnet.arguments import ARGUMENTS
+from vsifrnet import argument_table, ifrnet
+from vsifrnet.argument_table import ARGUMENTS
 from vsifrnet.cli import COMMANDS, build_parser, main, options
+from vsifrnet.engine import backend
 
 PATHS = {
     "image": ["a.png", "b.png", "-o", "c.png"],
@@ -17,9 +19,21 @@ PATHS = {
 }
 
 
-def test_every_argument_of_the_filter_is_described():
-    parameters = list(inspect.signature(ifrnet).parameters)
-    assert list(ARGUMENTS) == parameters[1:]  # all but the clip, in its order
+def test_the_table_is_the_filters_signature():
+    parameters = dict(inspect.signature(ifrnet).parameters)
+    del parameters["clip"]
+    assert list(ARGUMENTS) == list(parameters)
+    for name, argument in ARGUMENTS.items():
+        assert argument.default == parameters[name].default, name
+        assert type(argument.default) is type(parameters[name].default), name
+
+
+def test_the_tables_choices_are_all_that_the_filter_takes():
+    assert ("auto", *backend.PRECISIONS) == argument_table.PRECISIONS
+    for name, argument in ARGUMENTS.items():
+        for choice in argument.choices or ():
+            if choice != "bf16":  # no hardware has to support it
+                assert ifrnet(moving(3), **{name: choice}).num_frames == 6
 
 
 def test_the_readmes_table_says_the_same():
@@ -33,7 +47,8 @@ def test_the_readmes_table_says_the_same():
         if name == "clip":
             continue
         type, default, text = rows[name]
-        assert (type, text.replace("`", "")) == ARGUMENTS[name], name
+        argument = ARGUMENTS[name]
+        assert (type, text.replace("`", "")) == (argument.type, argument.text), name
         if name not in ("fps_num", "fps_den"):  # share a row
             assert default.replace('"', "'") == repr(parameter.default), name
 
@@ -104,7 +119,7 @@ def test_wrong_usage(wrong, capsys):
 @pytest.mark.parametrize("option", ["--frames", "--runs"])
 def test_bench_speed_measures_at_least_one(option, capsys):
     assert main(["bench", "speed", "--device", "cpu", "--against", "", "-q", option, "0"]) == 1
-    assert capsys.readouterr().err == f"vsifrnet bench: {option} 0: accepted is a number from 1\n"
+    assert capsys.readouterr().err == f"vsifrnet bench: {option} 0: must be at least 1\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -256,8 +256,8 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         ((variable, out, "--codec", "libx999"), "codec='libx999': this FFmpeg has no such encoder"),
         ((variable, out, "--option", "crff=3"), "libx264 has no option 'crff'"),
         ((variable, out, "--preset", "warp"), "Error setting preset/tune warp"),
-        ((variable, out, "--fps", "60", "--multi", "3"), "accepted is one of the two"),
-        ((variable,), "accepted is one of OUT and --pipe COMMAND"),
+        ((variable, out, "--fps", "60", "--multi", "3"), "and fps_num=60: "),
+        ((variable,), "give either OUT or --pipe COMMAND"),
         ((variable, "--pipe", "cat"), "variable frame rate, which y4m cannot carry"),
     ):
         assert main(["video", *map(str, arguments), "-q", "--device", "cpu"]) == 1

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
-from vsifrnet.training.errors import TrainingError
 from vsifrnet.training.loop.average import average
 from vsifrnet.weights import load as weights
 
@@ -38,6 +38,6 @@ def test_other_sizes_and_files_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(TrainingError, match=r"different sizes \(L, S\)"):
         average([small, large], tmp_path / "mean.safetensors")
-    with pytest.raises(weights.WeightsError, match="missing"):
+    with pytest.raises(WeightsError, match="missing"):
         average([small, tmp_path / "missing.safetensors"], tmp_path / "mean.safetensors")
     assert not (tmp_path / "mean.safetensors").exists()

@@ -14,6 +14,7 @@ from training_data import picture, write_triplets
 
 from vsifrnet.cli import main
 from vsifrnet.engine import backend
+from vsifrnet.errors import DataError, TrainingError
 from vsifrnet.network import warp
 from vsifrnet.training import teachers
 from vsifrnet.training.data import augment
@@ -23,7 +24,6 @@ from vsifrnet.training.data.flo import read_flo, write_flo
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Mixture, Sample, collate
 from vsifrnet.training.data.videos import Choice, extract, extract_once, find_triplets
-from vsifrnet.training.errors import DataError, TrainingError
 from vsifrnet.training.teachers import Dis, Raft, label_triplets
 
 

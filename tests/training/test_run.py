@@ -18,10 +18,10 @@ from torch import nn
 from training_data import make_assets, write_triplets
 
 from vsifrnet.cli import main
+from vsifrnet.errors import DataError, NotFiniteError, TrainingError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Sample
-from vsifrnet.training.errors import DataError, NotFiniteError, TrainingError
 from vsifrnet.training.loop.checkpoint import load_checkpoint
 from vsifrnet.training.loop.curve import draw_curve, read_log
 from vsifrnet.training.loop.initialize import fresh_network

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from training_data import make_assets
 
+from vsifrnet.errors import DataError
 from vsifrnet.network import warp
 from vsifrnet.training.data import degrade
 from vsifrnet.training.data.assets import Assets, in_part
 from vsifrnet.training.data.layers import Bend, Layer, Motion, grid, render
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
-from vsifrnet.training.errors import DataError
 
 
 @pytest.fixture(scope="module")

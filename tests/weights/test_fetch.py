@@ -16,10 +16,9 @@ import platformdirs
 import pytest
 from paths import ROOT
 
+from vsifrnet.errors import CacheError, FetchError, WeightsError
 from vsifrnet.weights import cache, fetch, registry
 from vsifrnet.weights import load as weights
-from vsifrnet.weights.cache import CacheError
-from vsifrnet.weights.fetch import FetchError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 HALF = len(CONTENT) // 2
@@ -511,7 +510,7 @@ def published(server, monkeypatch):
 
 def test_load_downloads_only_when_told(home, server, published):
     published("weights")
-    with pytest.raises(weights.WeightsError, match="vsifrnet models fetch Served"):
+    with pytest.raises(WeightsError, match="vsifrnet models fetch Served"):
         weights.load("served")
     assert server.requests == []
     loaded = weights.load("served", auto_download=True)
@@ -522,7 +521,7 @@ def test_load_downloads_only_when_told(home, server, published):
 
 def test_load_that_cannot_download(published):
     published("missing")
-    with pytest.raises(weights.WeightsError, match="404"):
+    with pytest.raises(WeightsError, match="404"):
         weights.load("Served", auto_download=True)
 
 

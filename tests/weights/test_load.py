@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vsifrnet.errors import WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import load as weights
 from vsifrnet.weights import registry
-from vsifrnet.weights.load import WeightsError, load
+from vsifrnet.weights.load import load
 
 
 @pytest.fixture(autouse=True)

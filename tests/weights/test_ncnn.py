@@ -16,9 +16,10 @@ from torch import nn
 
 from vsifrnet import network
 from vsifrnet.cli import main
+from vsifrnet.errors import WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import cache, registry
-from vsifrnet.weights.load import WeightsError, load
+from vsifrnet.weights.load import load
 from vsifrnet.weights.ncnn import read_ncnn
 
 pytest.importorskip("ncnn")

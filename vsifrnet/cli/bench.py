@@ -1,19 +1,20 @@
-"""``vsifrnet bench``: the benchmarks, one module each."""
+"""``vsifrnet bench``: the benchmarks, one module per benchmark."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
+
+from vsifrnet.cli import options
 
 BENCHMARKS = (
     "vsifrnet.cli.bench_accuracy",
     "vsifrnet.cli.bench_clips",
     "vsifrnet.cli.bench_speed",
 )
-"""Modules with ``add_parser(subparsers)``."""
+"""The modules of the benchmarks, each with ``add_parser(subparsers)``."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "bench",

@@ -16,7 +16,7 @@ vsifrnet bench accuracy vimeo90k --data ~/vimeo_triplet
 vsifrnet bench accuracy snu-film-hard --data ~/SNU-FILM --model IFRNet_Vimeo90K.pth --out hard/"""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     from vsifrnet.evaluation.protocols import DATASETS
 
@@ -58,9 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet.evaluation.protocols import DATASETS
 
     dataset = DATASETS[arguments.dataset]
-    arguments.scale = dataset.scale
     samples = accuracy.load_samples(dataset, arguments.data)
-    interpolator, loaded = options.interpolator(arguments)
+    interpolator, loaded = options.interpolator(arguments, scale=dataset.scale)
     out: Path | None = arguments.out
     results: list[accuracy.Result] = []
     if out is not None:

@@ -7,7 +7,8 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from vsifrnet.cli import CommandError, options
+from vsifrnet.cli import options
+from vsifrnet.errors import InputError
 
 log = logging.getLogger("vsifrnet")
 
@@ -21,7 +22,7 @@ blending, and beside mvtools (vapoursynth-mvtools) and SVP (open-svpflow) where 
 installed. All make the same frames. Frames at cuts and in still pictures are left out."""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -54,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict, astuple
 
-    import vapoursynth as vs
     from tqdm import tqdm
 
     from vsifrnet import files
@@ -62,41 +62,38 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet.media import pictures
     from vsifrnet.media.pictures import Picture
 
-    options.check_least(arguments, 1, "frames")
+    options.check_range(arguments, 1, "frames")
     if missing := [path for path in arguments.files if not path.is_file()]:
-        raise CommandError(f"{missing[0]}: there is no such file")
+        raise InputError(f"{missing[0]}: there is no such file")
     used = {"IFRNet": lambda clip: options.apply_filter(clip, arguments, sc=False)}
     used |= clips.methods()
     names = [path.name for path in arguments.files]
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise CommandError(f"{repeated[0]}: two files of this name")
+        raise InputError(f"{repeated[0]}: two files of this name")
     out: Path | None = arguments.out
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
 
     scores = []
-    try:
-        for path in arguments.files:
-            clip = clips.open_clip(path, used, count=arguments.frames)
-            worst: list[tuple[float, int, Picture]] = []
-            progress = tqdm(
-                clip.frames(),
-                total=len(clip.numbers),
-                desc=path.name,
-                unit="frame",
-                disable=arguments.quiet,
-            )
-            for frame in progress:
-                new = frame.scores(path.name)
-                scores += new
-                worst.append((new[0].psnr, frame.number, Picture(rgb=frame.strip("IFRNet"))))
-                worst = sorted(worst, key=lambda item: item[:2])[: arguments.worst]
-            if out is not None:
-                for rank, (psnr, number, picture) in enumerate(worst, start=1):
-                    name = f"{path.name}_{rank:02d}_frame{number}_{psnr:.2f}dB.png"
-                    pictures.write(picture, out / name)
-    except vs.Error as error:
-        raise CommandError(str(error)) from None
+    for path in arguments.files:
+        clip = clips.open_clip(path, used, count=arguments.frames)
+        worst: list[tuple[float, int, Picture]] = []
+        progress = tqdm(
+            clip.frames(),
+            total=len(clip.numbers),
+            desc=path.name,
+            unit="frame",
+            disable=arguments.quiet,
+        )
+        for frame in progress:
+            new = frame.scores(path.name)
+            scores += new
+            worst.append((new[0].psnr, frame.number, Picture(rgb=frame.strip("IFRNet"))))
+            worst = sorted(worst, key=lambda item: item[:2])[: arguments.worst]
+        if out is not None:
+            for rank, (psnr, number, picture) in enumerate(worst, start=1):
+                name = f"{path.name}_{rank:02d}_frame{number}_{psnr:.2f}dB.png"
+                pictures.write(picture, out / name)
     if out is not None:
         with (
             files.replacing(out / "frames.csv") as partial,

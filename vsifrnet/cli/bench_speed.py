@@ -16,7 +16,7 @@ vsifrnet bench speed --device cuda --all --json speed.json
 vsifrnet bench speed --clip episode.mkv --size 1920x1080 --against official"""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -56,5 +56,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from vsifrnet.evaluation import speed
 
-    options.check_least(arguments, 1, "frames", "runs")
+    options.check_range(arguments, 1, "frames", "runs")
     return speed.run(arguments)

@@ -11,7 +11,7 @@ from vsifrnet.cli import options
 log = logging.getLogger("vsifrnet")
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -35,20 +35,17 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--device",
+        type=options.device,
+        metavar="DEVICE",
         help="of raft: cpu, cuda, cuda:1; default cuda where there is one",
-        **options.READERS["device"],
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    from vsifrnet.cli import CommandError
     from vsifrnet.engine.backend import resolve
+    from vsifrnet.training.teachers import TEACHERS, label_triplets
 
-    try:
-        from vsifrnet.training.teachers import TEACHERS, label_triplets
-    except ImportError as error:
-        raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
     teacher = TEACHERS[arguments.teacher](resolve(arguments.device).device)
     labelled = label_triplets(arguments.root, teacher, quiet=arguments.quiet)
     log.info("labelled %d triplets in %s", labelled, arguments.root / "flow")

@@ -7,7 +7,9 @@ import logging
 from fractions import Fraction
 from pathlib import Path
 
-from vsifrnet.cli import CommandError, options
+from vsifrnet.argument_table import ARGUMENTS
+from vsifrnet.cli import options
+from vsifrnet.errors import InputError
 
 log = logging.getLogger("vsifrnet")
 
@@ -25,7 +27,7 @@ held, equal pictures cost nothing, the last picture stays to the end. Pictures t
 already are kept, so a run that was stopped goes on. Transparent pictures are refused."""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -54,52 +56,55 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    import vapoursynth as vs
     from tqdm import tqdm
 
     from vsifrnet import files
     from vsifrnet.media import folder
 
-    options.check_least(arguments, 1, "loaders", "savers")
-    if not 1 <= arguments.quality <= 100:
-        raise CommandError(f"--quality {arguments.quality}: accepted is a number from 1 to 100")
+    options.check_range(arguments, 1, "loaders", "savers")
+    options.check_range(arguments, 1, "quality", high=100)
     source = folder.scan(arguments.source)
-    if arguments.count is not None:
-        if arguments.count < 1 or arguments.multi != 2:
-            raise CommandError("-n COUNT: accepted is a number from 1, in place of --multi")
-        arguments.multi = Fraction(arguments.count, len(source.paths))
-    try:
-        with folder.open_clip(source, loaders=arguments.loaders) as clip:
-            made = options.apply_filter(clip, arguments)
-            job = folder.Job(
-                source=source,
-                made=made,
-                multi=Fraction(arguments.multi),
-                folder=arguments.target,
-                pattern=arguments.pattern,
-                quality=arguments.quality,
-                # Bridged, a held picture is replaced although its time is that of a source one.
-                copies=arguments.dup_mode == "keep",
-            )
-            # The number of pairs in flight may change between sessions, for the memory there is: at
-            # most it changes the last bits of what is rounded to 8 bits here.
-            settings = {
-                name: str(value)
-                for name, value in vars(arguments).items()
-                if name in ("source", "multi", "pattern", "quality", *options.FILTER)
-                and name != "num_streams"
-            }
-            # First, as a folder that a wrong pattern has claimed would refuse the right one.
-            missing = job.missing(overwrite=arguments.overwrite)
-            files.claim_folder(arguments.target, settings, overwrite=arguments.overwrite)
-            total = made.num_frames
-            if len(missing) < total:
-                log.info("%d of %d pictures are there already", total - len(missing), total)
-            with tqdm(
-                total=total, initial=total - len(missing), unit="picture", disable=arguments.quiet
-            ) as progress:
-                for _ in job.run(missing, savers=arguments.savers):
-                    progress.update()
-    except vs.Error as error:
-        raise CommandError(str(error)) from None
+    multi = _multi(arguments, len(source.paths))
+    with folder.open_clip(source, loaders=arguments.loaders) as clip:
+        made = options.apply_filter(clip, arguments, multi=multi)
+        job = folder.Job(
+            source=source,
+            made=made,
+            multi=multi,
+            folder=arguments.target,
+            pattern=arguments.pattern,
+            quality=arguments.quality,
+            # With "bridge", held pictures are replaced even at the times of source pictures.
+            copies=arguments.dup_mode == "keep",
+        )
+        # num_streams is left out: it may change between sessions to suit the memory, and it
+        # changes the results by less than a step of 8 bits.
+        settings = {
+            name: str(value)
+            for name, value in vars(arguments).items()
+            if name in ("source", "pattern", "quality", *options.FILTER) and name != "num_streams"
+        } | {"multi": str(multi)}
+        # The pattern is checked before the folder is claimed: a folder that was claimed with a
+        # wrong pattern would refuse the right one.
+        missing = job.missing(overwrite=arguments.overwrite)
+        files.claim_folder(arguments.target, settings, overwrite=arguments.overwrite)
+        total = made.num_frames
+        if len(missing) < total:
+            log.info("%d of %d pictures are there already", total - len(missing), total)
+        with tqdm(
+            total=total, initial=total - len(missing), unit="picture", disable=arguments.quiet
+        ) as progress:
+            for _ in job.run(missing, savers=arguments.savers):
+                progress.update()
     return 0
+
+
+def _multi(arguments: argparse.Namespace, source_count: int) -> Fraction:
+    """Return the number of output pictures per source picture."""
+    if arguments.count is None:
+        return Fraction(arguments.multi)
+    if arguments.count < 1:
+        raise InputError(f"-n {arguments.count}: must be at least 1")
+    if arguments.multi != ARGUMENTS["multi"].default:
+        raise InputError(f"-n {arguments.count} and --multi {arguments.multi}: give one of the two")
+    return Fraction(arguments.count, source_count)

@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsifrnet.cli import CommandError, options
+from vsifrnet.cli import options
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     from vsifrnet.engine.interpolator import Interpolator
@@ -28,7 +29,7 @@ animation of A, the pictures between, and B (.gif, .apng, .webp where several ar
 16-bit PNG stays 16-bit. Transparency is interpolated along with the colours, in a second run."""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -79,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
     first, second = pictures.read(arguments.first), pictures.read(arguments.second)
     if first.rgb.shape != second.rgb.shape:
         sizes = " and ".join("{2}x{1}".format(*p.rgb.shape) for p in (first, second))
-        raise CommandError(f"the pictures differ in size: {sizes}")
+        raise InputError(f"the pictures differ in size: {sizes}")
     interpolator, loaded = options.interpolator(arguments)
     if loaded.t_blind and any(t.denominator not in HALVINGS for t in times):
-        raise CommandError(
+        raise InputError(
             f"{loaded.name} ignores the time t and only makes the middle of two pictures: "
             "-n 1, 3, 7 or 15, or times -t in halves, quarters, eighths or sixteenths"
         )
@@ -99,10 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _times(arguments: argparse.Namespace) -> list[Fraction]:
     if arguments.times:
         if outside := [t for t in arguments.times if t >= 1]:
-            raise CommandError(f"-t {outside[0]}: accepted is a time between 0 and 1")
+            raise InputError(f"-t {outside[0]}: must be between 0 and 1")
         return sorted(arguments.times)
     if arguments.count < 1:
-        raise CommandError(f"-n {arguments.count}: accepted is a number from 1")
+        raise InputError(f"-n {arguments.count}: must be at least 1")
     return [Fraction(i, arguments.count + 1) for i in range(1, arguments.count + 1)]
 
 
@@ -127,16 +128,16 @@ def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
         targets = [output]
     elif output.suffix.lower() not in pictures.SUFFIXES:
         accepted = ", ".join((*pictures.SUFFIXES, ".gif", ".apng", ".mp4"))
-        raise CommandError(f"-o {output}: accepted is a name with one of {accepted}")
+        raise InputError(f"-o {output}: the suffix must be one of {accepted}")
     elif _pattern(output):
         try:
             targets = [output.with_name(output.name % i) for i in range(1, count + 1)]
         except (TypeError, ValueError):
-            raise CommandError(f"-o {output}: accepted is a name with one %d") from None
+            raise InputError(f"-o {output}: must have exactly one %d") from None
     elif count == 1:
         targets = [output]
     else:
-        raise CommandError(
+        raise InputError(
             f"-o {output}: {count} pictures need a name with %d (such as out_%02d.png) or an "
             "animation (.gif, .webp, .apng, .mp4)"
         )
@@ -175,7 +176,7 @@ def _animate(all_pictures: list[Picture], arguments: argparse.Namespace) -> None
         from vsifrnet.media.encode import encode_pictures
 
         if any(picture.alpha is not None for picture in all_pictures):
-            raise CommandError(f"{arguments.output}: MP4 cannot store transparency; WebP can")
+            raise InputError(f"{arguments.output}: MP4 cannot store transparency; WebP can")
         encode_pictures(all_pictures, arguments.output, fps=arguments.fps)
         return
     pictures.animate(all_pictures, arguments.output, fps=arguments.fps, quality=arguments.quality)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsifrnet.cli import CommandError
+from vsifrnet.cli import options
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     from vsifrnet.weights.load import Weights
@@ -17,40 +17,61 @@ if TYPE_CHECKING:
 
 __all__ = ["add_parser"]
 
+IMPORT = """\
+Check a .pth, .safetensors or ncnn model and keep it in the cache under a name that model= takes.
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+A file that equals an official checkpoint, byte for byte, becomes that model, as if it had been
+fetched. Any other file is converted to safetensors."""
+
+
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare ``models`` and its subcommands."""
     parser = subparsers.add_parser(
-        "models", help="list, fetch, show and import models", description=__doc__
+        "models",
+        help="list, fetch, show and import models",
+        description="List, fetch, show and import models.",
     )
     commands = parser.add_subparsers(dest="models_command", required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="the known and imported models, and which are here")
-    listing.set_defaults(run=_list)
+    options.add_command(
+        commands,
+        "list",
+        _list,
+        help="list the known and the imported models, and where they are",
+        example="vsifrnet models list",
+    )
 
-    fetch = commands.add_parser("fetch", help="download models and verify them; prints the files")
+    fetch = options.add_command(
+        commands,
+        "fetch",
+        _fetch,
+        help="download models, verify them and print their files",
+        example="vsifrnet models fetch IFRNet_S_Vimeo90K",
+    )
     fetch.add_argument("names", nargs="+", metavar="NAME")
-    fetch.set_defaults(run=_fetch)
 
-    info = commands.add_parser("info", help="what is known of a model or file, and its card")
+    info = options.add_command(
+        commands,
+        "info",
+        _info,
+        help="show what is known about a model or a file",
+        example="vsifrnet models info IFRNet_S_Vimeo90K\nvsifrnet models info GoPro.pth",
+    )
     info.add_argument("model", metavar="FILE_OR_NAME")
-    info.set_defaults(run=_info)
 
-    convert = commands.add_parser(
+    convert = options.add_command(
+        commands,
         "import",
+        _import,
         help="check a file and keep it in the cache under a name",
-        description=(
-            "Check a .pth, .safetensors or ncnn model and keep it in the cache under a name that "
-            "model= takes. A file that is an official checkpoint, byte for byte, becomes that "
-            "model, as if it had been fetched; anything else is converted to safetensors."
-        ),
+        description=IMPORT,
+        example="vsifrnet models import my-model.pth --name mine",
     )
     convert.add_argument("file", type=Path, metavar="FILE")
-    convert.add_argument("--name", help="the name to give it (default: the file's or folder's)")
+    convert.add_argument("--name", help="the model's new name (default: the file's or folder's)")
     convert.add_argument(
         "--force", action="store_true", help="replace an imported model of the same name"
     )
-    convert.set_defaults(run=_import)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -87,7 +108,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
     for name in arguments.names:
         if registry.find(name) is None:
             known = ", ".join(model.name for model in registry.MODELS)
-            raise CommandError(f"{name!r} cannot be fetched: known are {known}")
+            raise InputError(f"{name!r}: must be one of {known}")
         # Loading checks what the digest cannot: that it is a network that can be used.
         path = weights.load(name, auto_download=True).path
         sys.stdout.write(f"{path}\n")
@@ -172,7 +193,7 @@ def _import(arguments: argparse.Namespace) -> int:
     loaded = weights.load(arguments.file)
     if loaded.info is not None and arguments.name is None:
         if loaded.info.packaged:
-            raise CommandError(f"{loaded.path}: is {loaded.info.name}, which is in the package")
+            raise InputError(f"{loaded.path}: this is the package's own {loaded.info.name}")
         stored = _store_known(loaded, loaded.info)
         if stored is not None:
             sys.stderr.write(f"{loaded.path} is {loaded.info.name}, unchanged: kept as it is\n")
@@ -186,7 +207,7 @@ def _import(arguments: argparse.Namespace) -> int:
     try:
         _save(loaded, path)
     except OSError as error:
-        raise CommandError(
+        raise InputError(
             f"cannot write {path}: {error.strerror or error}; the environment variable "
             f"{cache.VARIABLE} can name another folder"
         ) from error
@@ -216,18 +237,18 @@ def _free_path(name: str, force: bool) -> Path:
     from vsifrnet.weights import registry
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise CommandError(
-            f"name {name!r}: accepted are letters, digits, '.', '_' and '-'; give one with --name"
+        raise InputError(
+            f"name {name!r}: must consist of letters, digits, '.', '_' and '-'; set it with --name"
         )
     if registry.find(name):
-        raise CommandError(
-            f"name {name!r}: is a known model's, and this file is not what was published under "
-            "it, byte for byte; give another with --name"
+        raise InputError(
+            f"name {name!r}: belongs to a known model, and this file differs from the published "
+            "one; set another with --name"
         )
     path = weights.imports_folder() / f"{name}.safetensors"
     taken = [other for other in weights.names() if other.casefold() == name.casefold()]
     if taken and not force:
-        raise CommandError(f"name {name!r}: is imported already; replace it with --force")
+        raise InputError(f"name {name!r}: is imported already; replace it with --force")
     for other in taken:
         path = path.with_stem(other)
     return path
@@ -236,11 +257,9 @@ def _free_path(name: str, force: bool) -> Path:
 def _save(loaded: Weights, path: Path) -> None:
     from safetensors.torch import save
 
+    from vsifrnet import files
+
     content = save(loaded.state, metadata={"imported_from": loaded.path.name})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path) as partial:
+        partial.write_bytes(content)

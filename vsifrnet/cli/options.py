@@ -3,95 +3,93 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from vsifrnet.arguments import ARGUMENTS, DUP_MODES, SC_MODES
-from vsifrnet.engine import backend
-from vsifrnet.engine.interpolator import SCALES, Interpolator, prepare
-from vsifrnet.filter import ifrnet
-from vsifrnet.weights import load as weights
+from vsifrnet.argument_table import ARGUMENTS
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     import vapoursynth as vs
 
+    from vsifrnet.engine.interpolator import Interpolator
+    from vsifrnet.weights.load import Weights
+
 __all__ = [
     "ENGINE",
     "FILTER",
+    "Subparsers",
     "add_arguments",
     "add_command",
     "add_overwrite",
     "apply_filter",
-    "check_least",
+    "check_range",
+    "device",
     "fraction",
     "interpolator",
     "rate",
 ]
 
 ENGINE = ("model", "scale", "ensemble", "device", "precision", "auto_download")
-"""The filter's arguments that matter to two pictures."""
+"""The filter's arguments that matter for two pictures."""
 
 FILTER = (
     *ENGINE,
     *("num_streams", "sc", "sc_threshold", "sc_mode", "dup_mode", "dup_max", "dup_threshold"),
 )
-"""And to many in order."""
+"""The filter's arguments that matter for a sequence of pictures."""
 
-Subparsers = argparse._SubParsersAction
+type Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def fraction(text: str) -> Fraction:
-    """A number above 0 as "2", "2.5" or "5/2"."""
+    """Parse a number above 0, such as "2", "2.5" or "5/2"."""
     try:
         value = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number such as 2, 2.5 or 5/2"
+            f"{text!r}: must be a number such as 2, 2.5 or 5/2"
         ) from None
     if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be above 0")
     return value
 
 
 def rate(text: str) -> Fraction:
-    """A frame rate as "60", "60000/1001" or "59.94", which is 60000/1001 exactly."""
+    """Parse a frame rate, such as "60", "60000/1001" or "59.94", which is 60000/1001 exactly."""
     value = fraction(text)
     ntsc = Fraction(round(value * 1001 / 1000) * 1000, 1001)
-    # "23.976", "23.98", "59.94" are how people write rates that these are rounded from.
+    # "23.976", "23.98" and "59.94" are the usual short forms of NTSC rates.
     places = len(text.strip().partition(".")[2])
     return ntsc if places >= 2 and round(ntsc, places) == value else value
 
 
-def _device(text: str) -> str | int:
+def device(text: str) -> str | int:
+    """Parse a device: a number is the index of a GPU."""
     return int(text) if text.isdecimal() else text
 
 
 def _matrix(text: str) -> str | int:
-    # "709" is a name, too; of numbers only the one-digit ones and 10 and up to 14 are not.
+    # "709" and the like are names; the numbers of ITU-T H.273 have at most two digits.
     return int(text) if text.isdecimal() and len(text) < 3 else text
 
 
-READERS: dict[str, dict[str, Any]] = {
-    "multi": {"type": fraction, "metavar": "M"},
-    "model": {"metavar": "NAME|FILE"},
-    "scale": {"type": float, "choices": SCALES},
-    "sc_threshold": {"type": float, "metavar": "X"},
-    "sc_mode": {"choices": SC_MODES},
-    "dup_mode": {"choices": DUP_MODES},
-    "dup_max": {"type": int, "metavar": "N"},
-    "dup_threshold": {"type": float, "metavar": "X"},
-    "matrix": {"type": _matrix, "metavar": "NAME"},
-    "device": {"type": _device, "metavar": "DEVICE"},
-    "precision": {"choices": ("auto", *backend.PRECISIONS)},
-    "num_streams": {"type": int, "metavar": "N"},
+PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
+    "multi": (fraction, "M"),
+    "model": (str, "NAME|FILE"),
+    "sc_threshold": (float, "X"),
+    "dup_max": (int, "N"),
+    "dup_threshold": (float, "X"),
+    "matrix": (_matrix, "NAME"),
+    "device": (device, "DEVICE"),
+    "num_streams": (int, "N"),
 }
-"""How argparse reads the filter's arguments; the others are flags."""
+"""Parser and metavar of the filter's arguments that are neither choices nor flags."""
 
 
 def add_command(
-    subparsers: Subparsers[argparse.ArgumentParser],
+    subparsers: Subparsers,
     name: str,
     run: Callable[[argparse.Namespace], int],
     *,
@@ -99,7 +97,7 @@ def add_command(
     example: str,
     description: str = "",
 ) -> argparse.ArgumentParser:
-    """A command's parser, with ``--quiet`` and an example at the end of its help."""
+    """Add a command with ``--quiet`` and ``--debug``, and an example at the end of its help."""
     parser = subparsers.add_parser(
         name,
         help=help,
@@ -107,60 +105,96 @@ def add_command(
         epilog="example:\n  " + "\n  ".join(example.splitlines()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no messages")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress or messages")
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     parser.set_defaults(run=run)
     return parser
 
 
 def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: object) -> None:
-    """Arguments of the filter as options; ``defaults`` that differ from the filter's."""
+    """Add arguments of the filter as options.
+
+    Args:
+        parser: the parser of a command.
+        names: the arguments' names.
+        defaults: defaults that differ from the filter's.
+    """
     group = parser.add_argument_group("interpolation, as in the filter")
-    signature = inspect.signature(ifrnet)
     for name in names:
-        default = defaults.get(name, signature.parameters[name].default)
-        help, option = ARGUMENTS[name].text, "--" + name.replace("_", "-")
-        if name not in READERS:
+        argument = ARGUMENTS[name]
+        option, help = "--" + name.replace("_", "-"), argument.text
+        default = defaults.get(name, argument.default)
+        if argument.type == "bool":
             action = argparse.BooleanOptionalAction if default else "store_true"
             group.add_argument(option, action=action, default=default, help=help)
             continue
         if default is not None:
             help += f" [{default}]"
-        group.add_argument(option, default=default, help=help, **READERS[name])
+        if argument.choices is not None:
+            kind = type(argument.choices[0])
+            group.add_argument(
+                option, default=default, help=help, type=kind, choices=argument.choices
+            )
+        else:
+            parse, metavar = PARSERS[name]
+            group.add_argument(option, default=default, help=help, type=parse, metavar=metavar)
 
 
-def check_least(arguments: argparse.Namespace, least: int, *names: str) -> None:
-    """Refuse a number below ``least``, or one that is not finite; an option left out is fine."""
+def check_range(
+    arguments: argparse.Namespace, low: float, *names: str, high: float | None = None
+) -> None:
+    """Refuse a number below ``low``, above ``high`` or not finite; None is accepted."""
     for name in names:
         value = getattr(arguments, name)
-        if value is not None and not least <= value < float("inf"):
+        if value is None:
+            continue
+        if not low <= value < float("inf") or (high is not None and value > high):
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} {value}: accepted is a number from {least}")
+            accepted = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise InputError(f"--{option} {value}: must be {accepted}")
 
 
 def add_overwrite(parser: argparse._ActionsContainer) -> None:
-    """``--overwrite``."""
+    """Add ``--overwrite``."""
     parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 
 
-def interpolator(arguments: argparse.Namespace) -> tuple[Interpolator, weights.Weights]:
-    """What the options :data:`ENGINE` ask for."""
+def interpolator(
+    arguments: argparse.Namespace, *, scale: float | None = None
+) -> tuple[Interpolator, Weights]:
+    """Build the interpolator that the options :data:`ENGINE` ask for.
+
+    Args:
+        arguments: the parsed options.
+        scale: the scale to use in place of the option's.
+    """
+    from vsifrnet.engine import backend
+    from vsifrnet.engine.interpolator import Interpolator, prepare
+    from vsifrnet.weights import load as weights
+
     loaded = weights.load(arguments.model, auto_download=arguments.auto_download)
     engine = backend.resolve(arguments.device, arguments.precision)
     made = Interpolator(
         prepare(loaded, engine),
         t_blind=loaded.t_blind,
-        scale=arguments.scale,
+        scale=arguments.scale if scale is None else scale,
         ensemble=arguments.ensemble,
     )
     return made, loaded
 
 
 def apply_filter(clip: vs.VideoNode, arguments: argparse.Namespace, **others: Any) -> vs.VideoNode:
-    """``ifrnet(clip)`` with the options that were given, and with ``others``.
+    """Apply ``ifrnet`` to a clip, with the parsed options.
+
+    Args:
+        clip: the source.
+        arguments: the parsed options; those that are not arguments of the filter are ignored.
+        others: arguments of the filter that replace the options.
 
     Raises:
-        vs.Error: the filter's own.
+        vs.Error: the filter refuses an argument.
     """
-    given = vars(arguments)
-    names = [name for name in inspect.signature(ifrnet).parameters if name in given]
-    return ifrnet(clip, **{name: given[name] for name in names} | others)
+    from vsifrnet import ifrnet
+
+    given = {name: value for name, value in vars(arguments).items() if name in ARGUMENTS}
+    return ifrnet(clip, **given | others)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vsifrnet.cli import options
+from vsifrnet.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from vsifrnet.network import IFRNet
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vsifrnet")
 
-DEVICE = options.READERS["device"]
-
 EXAMPLE = """\
 vsifrnet train --assets training-set --out run --model ifrnet_s
 vsifrnet train --videos episode*.mkv --out mine --model ifrnet_s --lr 5e-4 --steps 3000"""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -100,7 +99,10 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
     )
     machine = parser.add_argument_group("machine")
     machine.add_argument(
-        "--device", help="cpu, cuda, cuda:1; default cuda where there is one", **DEVICE
+        "--device",
+        type=options.device,
+        metavar="DEVICE",
+        help="cpu, cuda, cuda:1; default cuda where there is one",
     )
     machine.add_argument("--threads", type=int, help="CPU threads of the network")
     machine.add_argument("--workers", type=int, default=1, help="processes that make samples")
@@ -118,16 +120,13 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    from vsifrnet.cli import CommandError
+    # All optional packages are imported now, so that a missing one ends the command at its start.
+    import av  # noqa: F401
+    import cv2
+    import matplotlib  # noqa: F401
+    import torch
+    from PIL import Image  # noqa: F401
 
-    try:
-        import av  # noqa: F401
-        import cv2
-        import matplotlib  # noqa: F401
-        import torch
-        from PIL import Image  # noqa: F401
-    except ImportError as error:
-        raise CommandError(f"{error}: pip install 'vsifrnet[train]'") from error
     _check(arguments)
     cv2.setNumThreads(1)  # the data's share of the cores is its worker processes
     data = _data(arguments)
@@ -190,19 +189,17 @@ def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse numbers that no run can be made with."""
-    from vsifrnet.cli import CommandError
-
-    options.check_least(
+    """Refuse numbers that training cannot use."""
+    options.check_range(
         arguments, 1, "steps", "batch", "stride", "log_every", "save_every", "threads"
     )
-    options.check_least(arguments, 0, "warmup", "workers", "validate_every", "clip", "lr_last")
+    options.check_range(arguments, 0, "warmup", "workers", "validate_every", "clip", "lr_last")
     if arguments.crop < 16 or arguments.crop % 16:
-        raise CommandError(f"--crop {arguments.crop}: accepted is a multiple of 16, such as 128")
+        raise InputError(f"--crop {arguments.crop}: must be a multiple of 16, such as 128")
     if arguments.lr is not None and not 0 < arguments.lr < float("inf"):
-        raise CommandError(f"--lr {arguments.lr}: accepted is a number above 0")
+        raise InputError(f"--lr {arguments.lr}: must be above 0")
     if not 0 <= arguments.ema < 1:
-        raise CommandError(f"--ema {arguments.ema}: accepted is 0 or more and less than 1")
+        raise InputError(f"--ema {arguments.ema}: must be at least 0 and below 1")
 
 
 def _network(arguments: argparse.Namespace) -> IFRNet:
@@ -220,7 +217,6 @@ def _data(arguments: argparse.Namespace) -> DataSet:
     from vsifrnet.training.data.sample import Mixture
     from vsifrnet.training.data.synthetic import LayeredMotion
     from vsifrnet.training.data.videos import Choice, extract_once
-    from vsifrnet.training.errors import DataError
 
     size, seed = arguments.crop, arguments.seed
     parts: dict[str, DataSet] = {}

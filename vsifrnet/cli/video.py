@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vsifrnet.cli import CommandError, options
+from vsifrnet.cli import options
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -33,7 +34,7 @@ variable with --multi, and becomes constant with --fps. OUT is there when all is
 all. With --pipe the video goes to an encoder of yours as y4m, and nothing else is written."""
 
 
-def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
     parser = options.add_command(
         subparsers,
@@ -74,33 +75,27 @@ def add_parser(subparsers: options.Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    import vapoursynth as vs
-
     from vsifrnet import files
-    from vsifrnet.media.copy import EncodeError
     from vsifrnet.media.source import open_source
 
     if (arguments.target is None) == (arguments.pipe is None):
-        raise CommandError("accepted is one of OUT and --pipe COMMAND")
+        raise InputError("give either OUT or --pipe COMMAND")
     if arguments.target is not None:
         if arguments.target.resolve() == arguments.source.resolve():
-            raise CommandError(f"{arguments.target} is the source")
+            raise InputError(f"{arguments.target} is the source")
         files.check_new(arguments.target, overwrite=arguments.overwrite)
     log.info("reading %s", arguments.source)
     source = open_source(arguments.source)
     if arguments.pipe is not None and arguments.fps is None and not source.constant:
-        raise CommandError(
+        raise InputError(
             f"{arguments.source} has a variable frame rate, which y4m cannot carry: choose a "
             "constant one with --fps"
         )
-    try:
-        made = _interpolated(source, arguments)
-        if arguments.pipe is not None:
-            _pipe(made, arguments)
-        else:
-            _encode(source, made, arguments)
-    except (vs.Error, EncodeError) as error:
-        raise CommandError(str(error)) from None
+    made = _interpolated(source, arguments)
+    if arguments.pipe is not None:
+        _pipe(made, arguments)
+    else:
+        _encode(source, made, arguments)
     return 0
 
 

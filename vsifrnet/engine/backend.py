@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from vsifrnet.errors import InputError
+
 __all__ = ["PRECISIONS", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
 
 log = logging.getLogger("vsifrnet")
@@ -45,7 +47,7 @@ def resolve(
         num_streams: 1 to 32; None is 2, or 1 on a CPU of a single core.
 
     Raises:
-        ValueError: a value that is not accepted, or a device that is not there.
+        InputError: a value that is not accepted, or a device that is not there.
     """
     chosen = _resolve_device(device)
     if precision == "auto":
@@ -54,9 +56,9 @@ def resolve(
         dtype = PRECISIONS[precision]
     else:
         accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
-        raise ValueError(f"precision={precision!r}: accepted are {accepted}")
+        raise InputError(f"precision={precision!r}: accepted are {accepted}")
     if dtype == torch.bfloat16 and chosen.type == "cuda" and not _multiplies_bfloat16(chosen):
-        raise ValueError(
+        raise InputError(
             f"precision={precision!r}: {describe(chosen)} has no such instructions; accepted there "
             "are 'auto', 'fp32' and 'fp16'"
         )
@@ -65,7 +67,7 @@ def resolve(
     if num_streams is None:
         num_streams = min(2, torch.get_num_threads()) if chosen.type == "cpu" else 2
     elif type(num_streams) is not int or not 1 <= num_streams <= MOST_STREAMS:
-        raise ValueError(
+        raise InputError(
             f"num_streams={num_streams!r}: accepted is an int from 1 to {MOST_STREAMS}"
         )
     return Backend(device=chosen, dtype=dtype, num_streams=num_streams)
@@ -94,19 +96,19 @@ def _resolve_device(device: str | int | torch.device | None) -> torch.device:
             raise TypeError
         chosen = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
     except (RuntimeError, TypeError):
-        raise ValueError(f"device={device!r}: {accepted}") from None
+        raise InputError(f"device={device!r}: {accepted}") from None
     if chosen.type == "cpu":
         return torch.device("cpu")
     if chosen.type != "cuda":
-        raise ValueError(f"device={device!r}: {accepted}")
+        raise InputError(f"device={device!r}: {accepted}")
     index = chosen.index or 0
     if index >= count:
         found = f"{count} CUDA device(s)" if count else "no CUDA device"
-        raise ValueError(f"device={device!r}: PyTorch finds {found} here")
+        raise InputError(f"device={device!r}: PyTorch finds {found} here")
     chosen = torch.device("cuda", index)
     if not _has_kernels(chosen):
         made = ", ".join(torch.cuda.get_arch_list())
-        raise ValueError(
+        raise InputError(
             f"device={device!r}: {describe(chosen)} is none that this PyTorch is made for ({made})"
         )
     return chosen

@@ -17,10 +17,7 @@ from vsifrnet.engine.runner import CudaGraphRecorder, CudaGraphRunner, EagerRunn
 from vsifrnet.network import IFRNet, aligned
 from vsifrnet.weights.load import Weights
 
-__all__ = ["HALVINGS", "SCALES", "Interpolator", "prepare"]
-
-SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Accepted resolutions of the flow, relative to the picture."""
+__all__ = ["HALVINGS", "Interpolator", "prepare"]
 
 HALVINGS = (2, 4, 8, 16)
 """Denominators of t that repeated halving reaches, for weights that ignore t."""

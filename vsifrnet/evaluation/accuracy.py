@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vsifrnet.engine.interpolator import Interpolator
+from vsifrnet.errors import InputError
 from vsifrnet.evaluation import metrics
 from vsifrnet.evaluation.protocols import Dataset, Sample
 from vsifrnet.files import replacing
@@ -60,15 +61,15 @@ def load_samples(dataset: Dataset, root: Path) -> list[Sample]:
     """The samples of a folder, every file of which is there.
 
     Raises:
-        ValueError: a list, a folder or a picture is missing; the message names the first.
+        InputError: a list, a folder or a picture is missing; the message names the first.
     """
     if not root.is_dir():
-        raise ValueError(f"{root}: there is no such folder; {dataset.title} wants {dataset.layout}")
+        raise InputError(f"{root}: there is no such folder; {dataset.title} wants {dataset.layout}")
     samples = dataset.samples(root)
     for sample in samples:
         for path in sample.paths():
             if not path.is_file():
-                raise ValueError(f"{path} is missing; {dataset.title} wants {dataset.layout}")
+                raise InputError(f"{path} is missing; {dataset.title} wants {dataset.layout}")
     return samples
 
 
@@ -193,7 +194,7 @@ def _load(dataset: Dataset, sample: Sample) -> _Loaded:
     truths = [(t, _read(path, dataset)) for t, path in sample.truths]
     for path, picture in zip(sample.paths(), (img0, img1, *(p for _, p in truths)), strict=True):
         if picture.shape != img0.shape:
-            raise ValueError(f"{path}: its size is not that of {sample.img0}")
+            raise InputError(f"{path}: its size is not that of {sample.img0}")
     return sample, img0, img1, truths
 
 

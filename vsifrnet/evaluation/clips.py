@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vsifrnet import arguments
 from vsifrnet.detect import scenes
+from vsifrnet.errors import InputError
 from vsifrnet.evaluation import metrics
 from vsifrnet.evaluation.accuracy import strip
 from vsifrnet.media.source import open_source
@@ -93,7 +94,7 @@ def open_clip(path: Path, used: dict[str, Method], *, count: int) -> Clip:
     """A video, and up to ``count`` frames of it, evenly spread.
 
     Raises:
-        ValueError: it is no video, or has no frame to be measured; the message names it.
+        InputError: it is no video, or has no frame to be measured; the message names it.
     """
     clip = open_source(path).clip
     matrix = arguments.default_matrix(clip, None)
@@ -101,7 +102,7 @@ def open_clip(path: Path, used: dict[str, Method], *, count: int) -> Clip:
         given = {"matrix": matrix} if clip.format.color_family != vs.YUV else {}
         clip = clip.resize.Bicubic(format=vs.YUV420P8, **given)
     if clip.num_frames < 3:
-        raise ValueError(f"{path}: {clip.num_frames} frames, 3 are the least")
+        raise InputError(f"{path}: {clip.num_frames} frames, 3 are the least")
     if not clip.fps:
         clip = clip.std.AssumeFPS(fpsnum=25, fpsden=1)
     dropped = clip[::2]
@@ -110,7 +111,7 @@ def open_clip(path: Path, used: dict[str, Method], *, count: int) -> Clip:
     spread = np.linspace(0, len(odd) - 1, min(count, len(odd))).round().astype(int)
     numbers = [n for n in (odd[i] for i in spread) if _can_be_made(dropped, n // 2)]
     if not numbers:
-        raise ValueError(f"{path}: no frame to measure; the picture stands still")
+        raise InputError(f"{path}: no frame to measure; the picture stands still")
     return Clip(
         whole=_rgb(clip, matrix),
         doubled={name: _rgb(method(dropped), matrix) for name, method in used.items()},

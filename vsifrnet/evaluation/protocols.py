@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch.nn.functional as F
-from torch import Tensor
+from vsifrnet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["DATASETS", "Dataset", "Sample"]
 
@@ -49,7 +52,10 @@ class Padding:
         height, width = picture.shape[1:]
         amounts = self.amounts(height, width)
         if min(amounts) < 0:
-            raise ValueError(f"picture of {width}x{height}: larger than the protocol allows")
+            raise InputError(f"picture of {width}x{height}: larger than the protocol allows")
+        # The command line imports this module for the data sets' names, without PyTorch.
+        import torch.nn.functional as F
+
         return F.pad(picture.unsqueeze(0), amounts, mode=self.mode)[0]
 
     def remove(self, padded: Tensor, height: int, width: int) -> Tensor:
@@ -79,14 +85,14 @@ class Dataset:
 
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
-        raise ValueError(f"{path}: this list is missing")
+        raise InputError(f"{path}: this list is missing")
     return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _folders(root: Path) -> list[Path]:
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     if not folders:
-        raise ValueError(f"{root}: no folder in it")
+        raise InputError(f"{root}: no folder in it")
     return folders
 
 
@@ -114,7 +120,7 @@ def _snu_film(root: Path, *, level: str) -> list[Sample]:
     for number, line in enumerate(_lines(list_file), start=1):
         paths = [root / part for part in line.split()]
         if len(paths) != 3:
-            raise ValueError(f"{list_file}, line {number}: {line!r} is not three paths")
+            raise InputError(f"{list_file}, line {number}: {line!r} is not three paths")
         samples.append(_middle(f"{number:04d} {line.split()[1]}", *paths))
     return samples
 
@@ -160,10 +166,10 @@ def _adobe240(root: Path) -> list[Sample]:
 def _windows(folder: Path) -> list[Sample]:
     """Every ninth picture and the seven between, over a folder of pictures in order."""
     if not folder.is_dir():
-        raise ValueError(f"{folder}: this folder is missing")
+        raise InputError(f"{folder}: this folder is missing")
     frames = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if len(frames) < 9:
-        raise ValueError(f"{folder}: {len(frames)} pictures in it, 9 are the least")
+        raise InputError(f"{folder}: {len(frames)} pictures in it, 9 are the least")
     return [
         Sample(
             name=f"{folder.name}/{frames[i].stem}",

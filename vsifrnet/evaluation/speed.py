@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsifrnet import files
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     from vsifrnet.evaluation.contenders import Task
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure what the command's arguments say, and print it.
 
     Raises:
-        ValueError: an argument that is not accepted, or a device that is not there.
+        InputError: an argument that is not accepted, or a device that is not there.
     """
     from vsifrnet.engine import backend
     from vsifrnet.evaluation import contenders, cost
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     size = arguments.size or ("1920x1080" if cuda else "1280x720")
     match = re.fullmatch(r"(\d+)x(\d+)", size)
     if match is None:
-        raise ValueError(f"--size {size}: accepted is WIDTHxHEIGHT such as 1280x720")
+        raise InputError(f"--size {size}: accepted is WIDTHxHEIGHT such as 1280x720")
     width, height = map(int, match.groups())
     if arguments.profile:
         sys.stdout.write(cost.profile(arguments, width, height))
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     others = [name for name in arguments.against.split(",") if name]
     known = [name for name in contenders.CONTENDERS if name != "ours"]
     if unknown := set(others) - set(known):
-        raise ValueError(f"--against {', '.join(unknown)}: accepted are {', '.join(known)}")
+        raise InputError(f"--against {', '.join(unknown)}: accepted are {', '.join(known)}")
     if cuda and "ov" in others:
         others.remove("ov")  # OpenVINO's plugin does not run on NVIDIA's GPUs
 
@@ -194,7 +195,7 @@ def _vspipe() -> str:
     beside = Path(sys.executable).with_name("vspipe" + (".exe" if os.name == "nt" else ""))
     found = str(beside) if beside.exists() else shutil.which("vspipe")
     if found is None:
-        raise ValueError("vspipe is not here; it comes with pip install vapoursynth")
+        raise InputError("vspipe is not here; it comes with pip install vapoursynth")
     return found
 
 

@@ -13,18 +13,15 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
+from vsifrnet.errors import EncodeError
 from vsifrnet.media.source import exact
 
-__all__ = ["Copier", "Copies", "EncodeError"]
+__all__ = ["Copier", "Copies"]
 
 log = logging.getLogger("vsifrnet")
 
 NOT_COPIED = {"encoder", "major_brand", "minor_version", "compatible_brands"}
 """Tags about the file itself, not about what is in it."""
-
-
-class EncodeError(Exception):
-    """The encoder or the container failed; the message has their last words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,11 @@ import av
 import numpy as np
 import vapoursynth as vs
 
+from vsifrnet.errors import EncodeError
 from vsifrnet.files import replacing
 from vsifrnet.graph.frames import write
 from vsifrnet.media import hdr10
-from vsifrnet.media.copy import Copier, Copies, EncodeError
+from vsifrnet.media.copy import Copier, Copies
 from vsifrnet.media.pictures import Picture
 
 __all__ = ["CODECS", "Encoder", "encode", "encode_pictures", "storable"]

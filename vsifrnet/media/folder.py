@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
+from vsifrnet.errors import InputError
 from vsifrnet.files import replacing
 from vsifrnet.graph.timeline import UniformTimeline
 from vsifrnet.media import pictures
@@ -43,18 +44,18 @@ def scan(root: Path) -> Folder:
     """List a folder's pictures by their headers.
 
     Raises:
-        ValueError: there are fewer than two; or one, which the message names, is no picture or
+        InputError: there are fewer than two; or one, which the message names, is no picture or
             of another size than the first.
     """
     if not root.is_dir():
-        raise ValueError(f"{root}: there is no such folder")
+        raise InputError(f"{root}: there is no such folder")
     paths = sorted(
         (path for path in root.iterdir() if _is_picture(path)),
         key=pictures.natural,
     )
     if len(paths) < 2:
         accepted = ", ".join(pictures.SUFFIXES)
-        raise ValueError(f"{root}: {len(paths)} pictures ({accepted}) in it, 2 are the least")
+        raise InputError(f"{root}: {len(paths)} pictures ({accepted}) in it, 2 are the least")
     with ThreadPoolExecutor(max_workers=4) as pool:
         headers = list(pool.map(pictures.header, paths))
     first = headers[0]
@@ -75,7 +76,7 @@ def _is_picture(path: Path) -> bool:
 
 def _check(path: Path, header: Header, first: Header) -> None:
     if (header.width, header.height) != (first.width, first.height):
-        raise ValueError(
+        raise InputError(
             f"{path} is {header.width}x{header.height}, the pictures before it are "
             f"{first.width}x{first.height}"
         )
@@ -125,7 +126,7 @@ class _Load:
 def _read(path: Path) -> Picture:
     picture = pictures.read(path)
     if picture.alpha is not None and bool((picture.alpha < 1).any()):
-        raise ValueError(f"{path} has transparent places: flatten it onto a background first")
+        raise InputError(f"{path} has transparent places: flatten it onto a background first")
     return picture
 
 
@@ -153,7 +154,7 @@ class Job:
         """The output pictures that are not there yet; all of them with ``overwrite``.
 
         Raises:
-            ValueError: the pattern is no such pattern, or names source pictures.
+            InputError: the pattern is no such pattern, or names source pictures.
         """
         try:
             named = self.path(0) != self.path(1)
@@ -161,12 +162,12 @@ class Job:
             named = False
         if not named or Path(self.pattern).suffix.lower() not in pictures.SUFFIXES:
             accepted = ", ".join(pictures.SUFFIXES)
-            raise ValueError(
+            raise InputError(
                 f"pattern={self.pattern!r}: accepted is a name with one %d, such as %08d.png, "
                 f"and one of {accepted}"
             )
         if self.folder.resolve() == self.source.paths[0].parent.resolve():
-            raise ValueError(f"{self.folder}: the pictures that are made need another folder")
+            raise InputError(f"{self.folder}: the pictures that are made need another folder")
         numbers = range(self.made.num_frames)
         return [n for n in numbers if overwrite or not self.path(n).exists()]
 

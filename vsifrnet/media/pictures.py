@@ -21,6 +21,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from vsifrnet.errors import InputError
 from vsifrnet.files import replacing
 
 __all__ = [
@@ -77,7 +78,7 @@ def header(path: Path) -> Header:
     """Size and kind of a picture file.
 
     Raises:
-        ValueError: it is no picture, or damaged where that can be seen without decoding it.
+        InputError: it is no picture, or damaged where that can be seen without decoding it.
     """
     with _opened(path) as image:
         width, height = image.size
@@ -90,7 +91,7 @@ def read(path: Path) -> Picture:
     """Decode a picture file, upright.
 
     Raises:
-        ValueError: it is no picture, or damaged; the message names the file.
+        InputError: it is no picture, or damaged; the message names the file.
     """
     with _opened(path) as image:
         icc = image.info.get("icc_profile")
@@ -102,7 +103,7 @@ def read(path: Path) -> Picture:
                 upright = ImageOps.exif_transpose(image) if _turned(image) else image
                 array = np.asarray(upright.convert("RGBA" if alpha else "RGB"))
             except (OSError, SyntaxError, ValueError) as error:
-                raise ValueError(f"{path}: a damaged picture ({error})") from None
+                raise InputError(f"{path}: a damaged picture ({error})") from None
     values = torch.from_numpy(array.astype(np.float32) / (2**depth - 1)).permute(2, 0, 1)
     return Picture(
         rgb=values[:3].contiguous(),
@@ -123,9 +124,9 @@ def write(picture: Picture, path: Path, *, quality: int = 95) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: pictures are written as {', '.join(SUFFIXES)}")
+        raise InputError(f"{path}: pictures are written as {', '.join(SUFFIXES)}")
     if picture.alpha is not None and suffix in (".jpg", ".jpeg"):
-        raise ValueError(f"{path}: JPEG cannot store transparency; PNG, WebP and AVIF can")
+        raise InputError(f"{path}: JPEG cannot store transparency; PNG, WebP and AVIF can")
     with replacing(path) as partial:
         if picture.depth == 16 and suffix == ".png":
             partial.write_bytes(_encode_png16(picture))
@@ -164,9 +165,9 @@ def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path)
     except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file") from None
+        raise InputError(f"{path}: there is no such file") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path}: not a picture, or a damaged one ({error})") from None
+        raise InputError(f"{path}: not a picture, or a damaged one ({error})") from None
 
 
 def _turned(image: Image.Image) -> bool:
@@ -212,7 +213,7 @@ def _decode_png16(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]
         with av.open(str(path), format="png_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration) as error:
-        raise ValueError(f"{path}: a damaged picture ({error})") from None
+        raise InputError(f"{path}: a damaged picture ({error})") from None
     channels = next(n for n, name in PNG16.items() if name == frame.format.name)
     array = _plane(frame.planes[0], frame.height, frame.width, channels).astype(np.uint16)
     if channels < 3:  # grey, and perhaps alpha

@@ -12,7 +12,7 @@ from typing import IO
 
 import vapoursynth as vs
 
-from vsifrnet.media.copy import EncodeError
+from vsifrnet.errors import EncodeError
 
 __all__ = ["pipe"]
 

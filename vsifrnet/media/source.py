@@ -12,6 +12,7 @@ import av
 import vapoursynth as vs
 from av.rational import AVRational
 
+from vsifrnet.errors import InputError
 from vsifrnet.graph.timecodes import likely_last
 
 __all__ = ["Source", "exact", "open_source"]
@@ -42,10 +43,10 @@ def open_source(path: Path) -> Source:
     """Index a file; this reads all of it once, and writes nothing beside it.
 
     Raises:
-        ValueError: it is no video, or has no frames; the message names the file.
+        InputError: it is no video, or has no frames; the message names the file.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
+        raise InputError(f"{path}: there is no such file")
     try:
         with av.open(str(path)) as container:
             # Cover pictures are video streams, too.
@@ -55,11 +56,11 @@ def open_source(path: Path) -> Source:
                 if not stream.disposition & av.stream.Disposition.attached_pic
             ]
             if not streams:
-                raise ValueError(f"{path}: there is no video in it")
+                raise InputError(f"{path}: there is no video in it")
             track, tick = streams[0].index, exact(streams[0].time_base)
             rates = [exact(r) for r in (streams[0].average_rate, streams[0].base_rate) if r]
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
+        raise InputError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
     with tempfile.TemporaryDirectory() as folder:
         timecodes = Path(folder) / "timecodes.txt"
         try:
@@ -67,7 +68,7 @@ def open_source(path: Path) -> Source:
                 str(path), track=track, cachemode=0, timecodes=str(timecodes)
             )
         except vs.Error as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise InputError(f"{path}: {error}") from None
         times = _read_timecodes(timecodes, tick)
     rate = _constant_rate(times, tick, [*rates, Fraction(clip.fps)])
     if rate is not None:

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from vsifrnet.errors import TrainingError
 from vsifrnet.training.data.datasets import LISTS, Triplets
 from vsifrnet.training.data.flo import write_flo
 from vsifrnet.training.data.sample import Picture
-from vsifrnet.training.errors import TrainingError
 
 __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 

@@ -21,13 +21,13 @@ from pathlib import Path
 import filelock
 import platformdirs
 
+from vsifrnet.errors import CacheError
 from vsifrnet.weights import registry
 from vsifrnet.weights.registry import File, Model, Source
 
 __all__ = [
     "MAX_BYTES",
     "VARIABLE",
-    "CacheError",
     "accept",
     "damaged",
     "digest",
@@ -48,10 +48,6 @@ MAX_BYTES = 256 << 20
 """No IFRNet file is larger: L in float64 is 158 MB."""
 
 logger = logging.getLogger(__name__)
-
-
-class CacheError(OSError):
-    """A model that cannot be put into the cache; the message says why."""
 
 
 def folder() -> Path:

@@ -16,19 +16,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from vsifrnet._version import __version__
+from vsifrnet.errors import FetchError
 from vsifrnet.weights import cache
 from vsifrnet.weights.registry import File, Model
 
-__all__ = ["FetchError", "fetch"]
+__all__ = ["fetch"]
 
 _TRIES = 5
 _BLOCK = 1 << 16
 
 logger = logging.getLogger(__name__)
-
-
-class FetchError(cache.CacheError):
-    """A model that no address has; the message says what each one met."""
 
 
 class _AddressError(Exception):

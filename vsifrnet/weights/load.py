@@ -2,9 +2,10 @@
 
 Whatever comes in (a name; safetensors, the official .pth, ncnn's .param and .bin), what goes out
 is a complete float32 state dict in the official key layout with finite values, or a
-:class:`WeightsError` that says what is wrong. No code from a file is ever run, nothing is skipped
-or filled in. Names are looked up here and in :mod:`vsifrnet.weights.registry`, downloads are
-:mod:`vsifrnet.weights.fetch`'s, files are read and checked by :mod:`vsifrnet.weights.formats`.
+:class:`~vsifrnet.errors.WeightsError` that says what is wrong. No code from a file is ever run,
+nothing is skipped or filled in. Names are looked up here and in :mod:`vsifrnet.weights.registry`,
+downloads are :mod:`vsifrnet.weights.fetch`'s, files are read and checked by
+:mod:`vsifrnet.weights.formats`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vsifrnet.errors import CacheError, WeightsError
 from vsifrnet.network import Config, IFRNet
 from vsifrnet.weights import cache, fetch, registry
 from vsifrnet.weights import formats as checkpoint
@@ -24,7 +26,6 @@ from vsifrnet.weights import formats as checkpoint
 __all__ = [
     "DEFAULT",
     "Weights",
-    "WeightsError",
     "imports_folder",
     "load",
     "locate",
@@ -35,10 +36,6 @@ DEFAULT = "ifrnet_s"
 """Name of the model that is used when none is asked for; it lies in ``vsifrnet/models``."""
 
 MODELS = Path(__file__).parents[1] / "models"
-
-
-class WeightsError(ValueError):
-    """A model that is unknown or missing, or a file that is damaged, hostile or not IFRNet's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +108,7 @@ def load(model: str | Path | None = None, *, auto_download: bool = False) -> Wei
 
 def names() -> list[str]:
     """Every name that :func:`load` takes: the known models, then the imported ones."""
-    imported = sorted(path.stem for path in imports_folder().glob("*.safetensors"))
+    imported = sorted(path.stem for path in imports_folder().glob("[!.]*.safetensors"))
     return [model.name for model in registry.MODELS] + imported
 
 
@@ -169,7 +166,7 @@ def _known(info: registry.Model, auto_download: bool) -> Path:
     if auto_download:
         try:
             return fetch.fetch(info)
-        except cache.CacheError as error:
+        except CacheError as error:
             raise WeightsError(str(error)) from error
     damaged = "".join(f" ({path} is damaged)" for path in cache.damaged(info))
     raise WeightsError(
@@ -179,7 +176,7 @@ def _known(info: registry.Model, auto_download: bool) -> Path:
 
 
 def _imported(name: str) -> Path | None:
-    for path in imports_folder().glob("*.safetensors"):
+    for path in imports_folder().glob("[!.]*.safetensors"):
         if path.stem.casefold() == name.casefold():
             return path
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from vsifrnet.training.errors import DataError
+from vsifrnet.errors import DataError
 
 __all__ = ["Assets", "Part", "in_part", "list_pictures", "read_picture"]
 

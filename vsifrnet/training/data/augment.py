@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vsifrnet.errors import DataError
 from vsifrnet.training.data.sample import Field, Sample
-from vsifrnet.training.errors import DataError
 
 __all__ = [
     "augment",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from vsifrnet.errors import DataError
 from vsifrnet.media.pictures import natural
 from vsifrnet.training.data.assets import SUFFIXES, list_pictures, read_picture
 from vsifrnet.training.data.augment import augment
 from vsifrnet.training.data.flo import read_flo
 from vsifrnet.training.data.sample import Field, Picture, Sample, generator
-from vsifrnet.training.errors import DataError
 
 __all__ = ["LISTS", "SOURCE", "Sequences", "Triplets", "shuffled"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vsifrnet.errors import DataError
 from vsifrnet.files import replacing
-from vsifrnet.training.errors import DataError
 
 __all__ = ["read_flo", "write_flo"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from vsifrnet.errors import TrainingError
 from vsifrnet.training.data.sample import Batch, DataSet, collate
-from vsifrnet.training.errors import TrainingError
 
 __all__ = ["Batches", "load_batches"]
 

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from vsifrnet.errors import DataError, TrainingError
 from vsifrnet.training.data.datasets import LISTS, SOURCE
 from vsifrnet.training.data.sample import Picture, generator
-from vsifrnet.training.errors import DataError, TrainingError
 
 __all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 

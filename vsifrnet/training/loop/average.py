@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from vsifrnet.training.errors import TrainingError
+from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.training.loop.checkpoint import export_weights
 from vsifrnet.weights import load as weights
 
@@ -47,7 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         average(arguments.weights, arguments.out)
-    except (weights.WeightsError, TrainingError) as error:
+    except (WeightsError, TrainingError) as error:
         parser.error(str(error))
 
 

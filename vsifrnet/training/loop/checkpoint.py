@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from vsifrnet.errors import TrainingError
 from vsifrnet.files import replacing
-from vsifrnet.training.errors import TrainingError
 
 __all__ = ["export_weights", "load_checkpoint", "save_checkpoint"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from vsifrnet.errors import DataError
 from vsifrnet.files import replacing
-from vsifrnet.training.errors import DataError
 
 __all__ = ["draw_curve", "read_log"]
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from vsifrnet.errors import NotFiniteError, TrainingError
 from vsifrnet.files import replacing
 from vsifrnet.network import IFRNet
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Batch, DataSet
-from vsifrnet.training.errors import NotFiniteError, TrainingError
 from vsifrnet.training.loop.checkpoint import export_weights, load_checkpoint, save_checkpoint
 from vsifrnet.training.loop.curve import draw_curve
 from vsifrnet.training.loop.optim import learning_rate, make_optimizers, set_learning_rate

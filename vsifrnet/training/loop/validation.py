@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vsifrnet.errors import DataError
 from vsifrnet.network import IFRNet
 from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.sample import DataSet, Sample, collate
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 from vsifrnet.training.data.videos import Choice, find_triplets
-from vsifrnet.training.errors import DataError
 
 __all__ = ["ClipTriplets", "psnr", "synthetic_sets", "validate"]
 
