@@ -37,7 +37,7 @@ Detector = Callable[[vs.VideoNode], list[bool]]
 
 def ours(threshold: float) -> Detector:
     return lambda clip: [
-        scenes.is_cut(frame.props, threshold) for frame in scenes.cut_scores(clip).frames()
+        scenes.is_cut(frame.props, threshold) for frame in scenes.gap_scores(clip).frames()
     ]
 
 

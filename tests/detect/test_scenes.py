@@ -34,7 +34,7 @@ def shot(
 
 def cuts(frames: list[Array] | vs.VideoNode) -> list[int]:
     clip = clip_of(frames) if isinstance(frames, list) else frames
-    gaps = list(scenes.cut_scores(clip).frames())[:-1]
+    gaps = list(scenes.gap_scores(clip).frames())[:-1]
     return [k for k, gap in enumerate(gaps) if scenes.is_cut(gap.props)]
 
 
@@ -105,7 +105,7 @@ def test_score_is_the_documented_one() -> None:
     def d(i: int, j: int) -> float:
         return distance(*(norm[min(max(n, 0), len(norm) - 1)] for n in (i, j)))
 
-    for k, frame in enumerate(scenes.cut_scores(clip).frames()):
+    for k, frame in enumerate(scenes.gap_scores(clip).frames()):
         ahead = [d(k, k + j) for j in range(1, 5)]
         behind = [d(k - j, k + 1) for j in range(4)]
         novelty = min(ahead + behind)
@@ -123,11 +123,11 @@ def test_a_gap_is_the_same_in_any_order_and_from_its_surroundings_alone() -> Non
     def score(node: vs.VideoNode, k: int) -> float:
         return float(node.get_frame(k).props["_IfrnetCutAverage"])
 
-    linear = [float(f.props["_IfrnetCutAverage"]) for f in scenes.cut_scores(clip).frames()]
+    linear = [float(f.props["_IfrnetCutAverage"]) for f in scenes.gap_scores(clip).frames()]
     order = random.Random(0).sample(range(len(frames)), len(frames))
-    node = scenes.cut_scores(clip)
+    node = scenes.gap_scores(clip)
     assert [score(node, k) for k in order] == [linear[k] for k in order]
-    part = scenes.cut_scores(clip[10:30])
+    part = scenes.gap_scores(clip[10:30])
     assert [score(part, k) for k in range(3, 16)] == linear[13:26]
 
 

@@ -17,7 +17,7 @@ import vapoursynth as vs
 
 from vsifrnet.detect.clips import blank, cached, shift, uncached
 from vsifrnet.detect.held import equal_frames, held_frames, is_equal, is_held
-from vsifrnet.detect.scenes import cut_scores, is_cut
+from vsifrnet.detect.scenes import gap_scores, is_cut, is_flash
 
 __all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "pairs", "plan"]
 
@@ -31,7 +31,7 @@ class Fact(NamedTuple):
     held: bool
     """Frame k + 1 shows the same picture as frame k."""
     cut: bool
-    """Frame k + 1 begins another scene or does not exist."""
+    """Frame k + 1 begins another scene, begins or ends a flash, or does not exist."""
 
 
 class Kind(IntEnum):
@@ -90,15 +90,15 @@ def plan(
 ) -> vs.VideoNode:
     """Return the plan for ``clip``: a clip of one pixel and as many frames, for :meth:`Gap.read`.
 
-    With ``sc_threshold`` None no cuts are detected. With ``dup_max`` 0 a frame is held only if
-    every sample is equal; otherwise also if it differs by less than ``dup_threshold``.
+    With ``sc_threshold`` None neither cuts nor flashes are detected. With ``dup_max`` 0 a frame is
+    held only if every sample is equal; otherwise also if it differs by less than ``dup_threshold``.
     """
     canvas = blank(clip)
     seen = [equal_frames(clip)]
     if dup_max:
         seen.append(held_frames(clip, dup_threshold))
     if sc_threshold is not None:
-        seen.append(cut_scores(clip))
+        seen.append(gap_scores(clip))
     detect = _Detect(clip.num_frames, held=bool(dup_max), sc_threshold=sc_threshold)
     facts = cached(canvas.std.ModifyFrame([canvas, *seen], detect))
     around = range(-dup_max, max(dup_max, 1))
@@ -161,8 +161,10 @@ class _Detect:
         if n == self._frames - 1:
             return Fact(held=False, cut=True)
         # Cuts come first because the source may tag one between equal frames.
-        if self._sc_threshold is not None and is_cut(others[-1].props, self._sc_threshold):
-            return Fact(held=False, cut=True)
+        if self._sc_threshold is not None:
+            scores = others[-1].props
+            if is_cut(scores, self._sc_threshold) or is_flash(scores):
+                return Fact(held=False, cut=True)
         held = is_equal(equal.props) or (self._held and is_held(others[0].props))
         return Fact(held, cut=False)
 

@@ -1,7 +1,7 @@
-"""Scene changes: is there a cut between frames k and k + 1?
+"""Scene changes: is there a cut, or the edge of a flash, between frames k and k + 1?
 
-``cut_scores`` builds a chain of core functions whose frame k describes gap k, in which no Python
-runs; ``is_cut`` turns that frame's props into the decision.
+``gap_scores`` builds a chain of core functions whose frame k describes gap k, in which no Python
+runs; ``is_cut`` and ``is_flash`` turn that frame's props into decisions.
 
 A gap is scored on 48x27 thumbnails of the luma with mean 0 and deviation 1, so that light and fades
 count little and dark scenes as much as bright ones:
@@ -14,6 +14,16 @@ count little and dark scenes as much as bright ones:
   and in the three after: with three, the motion of drawings held for three frames is seen.
 * score = (novelty - motion) / (novelty + motion + ``FLOOR``), at least 0.
 
+A flash (a white, black or negative frame, an impact frame) shares no structure with the pictures
+around it, which come back after it. A gap is the edge of a flash if
+
+* its two frames are at a distance of ``UNLIKE`` or more, and a distance across the flash (from k to
+  k+2..k+4 or from k-3..k-1 to k+1) is at most ``RETURN`` of that; or
+* one of its frames is flat and the other has a deviation of ``STRUCTURE`` or more.
+
+Light alone (flicker, fades, lightning over a visible picture) does neither, because thumbnails are
+normalised and because a fade becomes flat in small steps.
+
 The score depends on frames k-3 to k+4; the clip's first and last frame stand in beyond its ends.
 """
 
@@ -24,7 +34,7 @@ from typing import Any
 
 import vapoursynth as vs
 
-__all__ = ["DEFAULT_THRESHOLD", "cut_scores", "is_cut"]
+__all__ = ["DEFAULT_THRESHOLD", "gap_scores", "is_cut", "is_flash"]
 
 DEFAULT_THRESHOLD = 0.35
 """The score from which a gap is a cut; docs/detectors.md says how it was chosen."""
@@ -38,8 +48,17 @@ CONTRAST = 0.027
 """The deviation (luma in [0, 1]) below which a thumbnail counts as flat: six 8-bit steps."""
 FLOOR = 0.2
 """The novelty at which a gap in a picture without motion scores 0.5."""
+UNLIKE = 0.2
+"""The distance from which two thumbnails share no structure."""
+RETURN = 0.4
+"""The part of that distance up to which the picture after a flash is the one before it."""
+STRUCTURE = 0.08
+"""The deviation (luma in [0, 1]) from which a thumbnail beside a flat one has structure."""
 
 SCORE = "_IfrnetCut"
+EDGE = "_IfrnetFlash"
+LETTERS = "xyzabcdefghijklmnopqrstuvw"
+"""The names of the inputs of ``std.Expr``, in order."""
 TAGS = "_SceneChangeNext", "_SceneChangePrev"
 """The tags of the left and of the right frame of a gap."""
 CODING = (
@@ -49,17 +68,15 @@ CODING = (
 """Props that do not change a thumbnail and would make some conversions fail."""
 
 
-def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return one frame per gap, 1x1 GRAYS, for :func:`is_cut`; as many as ``clip`` has frames.
+def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return one frame per gap, 1x1 GRAYS, for :func:`is_cut` and :func:`is_flash`.
 
-    ``clip`` may have any constant format. Frame k carries the score of gap k, ``_SceneChangeNext``
-    of the clip's frame k and ``_SceneChangePrev`` of its frame k + 1, where they have these. The
-    last frame belongs to no gap.
+    ``clip`` may have any constant format; there are as many frames. Frame k carries the scores of
+    gap k, and ``_SceneChangeNext`` of the clip's frame k and ``_SceneChangePrev`` of its frame
+    k + 1, where they have these. The last frame belongs to no gap.
     """
     core = vs.core
-    thumbnails = _normalised(_thumbnails(clip))
-    thumbnails = core.std.DuplicateFrames(thumbnails, [0] * FLASH)
-    thumbnails = core.std.DuplicateFrames(thumbnails, [thumbnails.num_frames - 1] * (2 * FLASH + 1))
+    thumbnails, deviation = _normalised(_extended(_thumbnails(clip)))
     low, high = thumbnails, thumbnails
     for _ in range(REACH):
         low, high = core.std.Minimum(low), core.std.Maximum(high)
@@ -72,35 +89,38 @@ def cut_scores(clip: vs.VideoNode) -> vs.VideoNode:
         for lag in range(1, FLASH + 2)
     }
 
-    def gaps(lag: int, offset: int) -> vs.VideoNode:
+    def at(node: vs.VideoNode, offset: int) -> vs.VideoNode:
         start = FLASH + offset
-        return distance[lag][start : start + clip.num_frames]
+        return node[start : start + clip.num_frames]
 
-    ends = [gaps(1, 0)]
-    for lag in range(2, FLASH + 2):
-        ends += [gaps(lag, 0), gaps(lag, 1 - lag)]
-    before = [gaps(1, -i) for i in range(1, FLASH + 1)]
-    after = [gaps(1, i) for i in range(1, FLASH + 1)]
-    names = iter("xyzabcdefghijklmnopqrstuvw")
-
-    def fold(nodes: list[vs.VideoNode], operator: str) -> str:
-        return " ".join(next(names) for _ in nodes) + f" {operator}" * (len(nodes) - 1)
-
-    novelty, left, right = fold(ends, "min"), fold(before, "max"), fold(after, "max")
-    motion = f"{left} {right} + 2 /"
+    direct = at(distance[1], 0)
+    across = [at(distance[lag], first) for lag in range(2, FLASH + 2) for first in (0, 1 - lag)]
+    before = [at(distance[1], -i) for i in range(1, FLASH + 1)]
+    after = [at(distance[1], i) for i in range(1, FLASH + 1)]
+    ends = 1 + len(across)
+    novelty = _fold(0, ends, "min")
+    motion = f"{_fold(ends, FLASH, 'max')} {_fold(ends + FLASH, FLASH, 'max')} + 2 /"
     score = core.std.Expr(
-        ends + before + after,
+        [direct, *across, *before, *after],
         f"{novelty} {motion} - {novelty} {motion} + {FLOOR} + / 0 max",
     )
-    score = core.std.PlaneStats(score, prop=SCORE)
+    unlike = f"{LETTERS[0]} {UNLIKE} >= {_fold(1, len(across), 'min')} {RETURN} {LETTERS[0]} * <="
+    least, most = _fold(ends, 2, "min"), _fold(ends, 2, "max")
+    edge = core.std.Expr(
+        [direct, *across, at(deviation, 0), at(deviation, 1)],
+        f"{unlike} and {least} {CONTRAST} < {most} {STRUCTURE} >= and or",
+    )
+    scores = core.std.PlaneStats(score, prop=SCORE)
+    scores = core.std.CopyFrameProps(
+        scores, core.std.PlaneStats(edge, prop=EDGE), props=f"{EDGE}Average"
+    )
     for side, tag in enumerate(TAGS):
-        tagged = thumbnails[FLASH + side : FLASH + side + clip.num_frames]
-        score = core.std.CopyFrameProps(score, tagged, props=tag)
-    return score
+        scores = core.std.CopyFrameProps(scores, at(thumbnails, side), props=tag)
+    return scores
 
 
 def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bool:
-    """Return whether a gap is a cut, by the props of its frame of :func:`cut_scores`.
+    """Return whether a gap is a cut, by the props of its frame of :func:`gap_scores`.
 
     Where the source has tags on either side of the gap, the tags decide. Otherwise the score, in
     [0, 1], decides: from ``threshold`` on the gap is a cut.
@@ -109,6 +129,24 @@ def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bo
     if tags:
         return any(tags)
     return bool(props[f"{SCORE}Average"] >= threshold)
+
+
+def is_flash(props: Mapping[str, Any]) -> bool:
+    """Return whether a gap is the edge of a flash, by the props of its frame of
+    :func:`gap_scores`.
+    """
+    return bool(props[f"{EDGE}Average"] > 0)
+
+
+def _fold(first: int, count: int, operator: str) -> str:
+    """Return the expression that reduces ``count`` inputs of ``std.Expr`` by ``operator``."""
+    return " ".join(LETTERS[first : first + count]) + f" {operator}" * (count - 1)
+
+
+def _extended(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return the clip with its ends repeated, so that every gap has the frames it needs."""
+    clip = clip.std.DuplicateFrames([0] * FLASH)
+    return clip.std.DuplicateFrames([clip.num_frames - 1] * (2 * FLASH + 1))
 
 
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
@@ -120,14 +158,16 @@ def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
     return vs.core.resize.Bilinear(clip, WIDTH, HEIGHT, format=vs.GRAYS, matrix=matrix)
 
 
-def _normalised(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return each frame minus its mean, divided by its deviation."""
+def _normalised(clip: vs.VideoNode) -> tuple[vs.VideoNode, vs.VideoNode]:
+    """Return each frame minus its mean, divided by its deviation; and the deviation, 1x1."""
     core = vs.core
-    square = core.std.Expr(clip, "x x *")
-    mean, power = (_mean(node).resize.Point(WIDTH, HEIGHT) for node in (clip, square))
-    return core.std.Expr(
-        [clip, mean, power], f"x y - z y y * - 0 max {CONTRAST * CONTRAST} + sqrt /"
+    mean, power = _mean(clip), _mean(core.std.Expr(clip, "x x *"))
+    deviation = core.std.Expr([mean, power], "y x x * - 0 max sqrt")
+    large_mean, large_deviation = (node.resize.Point(WIDTH, HEIGHT) for node in (mean, deviation))
+    normalised = core.std.Expr(
+        [clip, large_mean, large_deviation], f"x y - z z * {CONTRAST * CONTRAST} + sqrt /"
     )
+    return normalised, deviation
 
 
 def _mean(clip: vs.VideoNode) -> vs.VideoNode:

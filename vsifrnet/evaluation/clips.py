@@ -161,7 +161,7 @@ def _can_be_made(dropped: vs.VideoNode, gap: int) -> bool:
         dropped[gap].std.PlaneStats(following, plane=p).get_frame(0).props["PlaneStatsDiff"]
         for p in planes
     )
-    return any(differences) and not scenes.is_cut(scenes.cut_scores(dropped).get_frame(gap).props)
+    return any(differences) and not scenes.is_cut(scenes.gap_scores(dropped).get_frame(gap).props)
 
 
 def _blend(clip: vs.VideoNode) -> vs.VideoNode:
