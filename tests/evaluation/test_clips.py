@@ -92,7 +92,7 @@ def test_wrong_input(clip, tmp_path, capsys):
         ((tmp_path / "nothing.mkv",), "nothing.mkv: there is no such file"),
         ((tmp_path / "text.mkv",), "text.mkv: not a video"),
         ((clip, clip), "waves.mkv: two files of this name"),
-        ((clip, "--frames", "0"), "--frames 0: accepted is a number from 1"),
+        ((clip, "--frames", "0"), "--frames 0: must be at least 1"),
     ):
         assert main(["bench", "clips", *map(str, arguments), "-q"]) == 1
         assert message in capsys.readouterr().err
