@@ -77,10 +77,10 @@ ARGUMENTS: dict[str, Argument] = {
         PRECISIONS,
     ),
     "num_streams": Argument(
-        "int",
-        None,
-        "1 or more pairs in flight, which on the CPU share out the cores; None: 2",
+        "int", None, "1 to 32; pairs of frames that are interpolated at once; None: 2"
     ),
-    "auto_download": Argument("bool", False, "fetch a named model that is not here yet"),
+    "auto_download": Argument(
+        "bool", False, "download a named model that is not on this machine yet"
+    ),
 }
 """The filter's keyword arguments, in the order of its signature."""
