@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from torch import Tensor
+
+from vsifrnet.engine import backend
+from vsifrnet.engine.interpolator import prepare
+from vsifrnet.network import IFRNet
+from vsifrnet.weights.load import load_weights
 
 core = vs.core
 
@@ -104,3 +110,33 @@ def network_runs(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
     monkeypatch.setattr(Interpolator, "__call__", counted)
     return counter
+
+
+def picture(n: float, width: int = 96, height: int = 64, seed: int = 0) -> Tensor:
+    """:func:`scene` as a tensor (3, H, W)."""
+    return torch.from_numpy(scene(n, width, height, seed=seed).transpose(2, 0, 1).copy())
+
+
+def both_ways(work: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """The plain result and the one of inference mode."""
+    with torch.no_grad():
+        plain = work()
+    with torch.inference_mode():
+        return plain, work()
+
+
+@pytest.fixture(scope="session")
+def network() -> IFRNet:
+    """The model in the package, fp32, on the CPU."""
+    return prepare(load_weights().build(), backend.resolve("cpu", "fp32"))
+
+
+type SetThreads = Callable[[int], None]
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[SetThreads]:
+    """Sets PyTorch's number of threads until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

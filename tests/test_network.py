@@ -1,12 +1,17 @@
-"""The network against the outputs of the official code (tests/reference, see its README)."""
+"""The network against the outputs of the official code, and its forms against each other."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from conftest import SetThreads, both_ways, picture
 from paths import REFERENCE
 from reference_weights import formula_weights
+from torch import nn
 
-from vsifrnet.network import CONFIGS, IFRNet
+from vsifrnet.evaluation.official import Official
+from vsifrnet.network import CONFIGS, IFRNet, aligned, pair_mean
 
 
 @pytest.fixture(scope="module", params=["S", "base", "L"])
@@ -27,3 +32,61 @@ def test_equals_official_code(reference, name, t, scale):
     with torch.inference_mode():
         out = model(arrays["img0"], arrays["img1"], torch.tensor([t]), scale)
     assert (out - arrays[name]).abs().max() <= 2e-5
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_network_in_both_modes(name: str, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    model = IFRNet(CONFIGS[name]).eval().to(memory_format=layout)
+    images = picture(0)[None], picture(2)[None]
+    plain, fast = both_ways(lambda: model(*images, torch.tensor([0.3])))
+    torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_aligned_network_is_equal(name: str) -> None:
+    torch.manual_seed(0)
+    model = IFRNet(CONFIGS[name]).eval()
+    wide = aligned(model, 8)
+    convolutions = [m for m in wide.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    hidden = [m for m in convolutions if m.kernel_size == (3, 3) and m.stride == (1, 1)]
+    encoder = {m for m in wide.encoder.modules() if isinstance(m, nn.Conv2d)}
+    assert all(m.in_channels % 8 == m.out_channels % 8 == 0 for m in hidden if m not in encoder)
+    images = picture(0)[None], picture(2)[None]
+    state = torch.get_rng_state()
+    aligned(model, 8)
+    assert torch.equal(torch.get_rng_state(), state)
+    for result in both_ways(lambda: wide(*images, torch.tensor([0.3]))):
+        with torch.no_grad():
+            expected = model(*images, torch.tensor([0.3]))
+        torch.testing.assert_close(result, expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_network_equals_the_benchmarks_official_code(network: IFRNet, scale: float) -> None:
+    images = picture(0)[None], picture(2)[None]
+    official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        made = network(*images, torch.tensor([0.3]), scale)
+    torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
+
+
+def test_network_leaves_its_inputs(network: IFRNet) -> None:
+    images = picture(0)[None], picture(1)[None]
+    before = [image.clone() for image in images]
+    with torch.inference_mode():
+        pair = network.encode(*images)
+        first, second = (network.decode(pair, torch.tensor([0.5])).image for _ in range(2))
+    assert torch.equal(first, second)
+    assert all(torch.equal(image, kept) for image, kept in zip(images, before, strict=True))
+
+
+def test_mean_does_not_depend_on_threads(torch_threads: SetThreads) -> None:
+    images = torch.rand(2, 1, 3, 700, 900, generator=torch.Generator().manual_seed(0))
+    means = []
+    for count in (1, 2, 3, 8):
+        torch_threads(count)
+        means.append(float(pair_mean(*images)))
+    assert len(set(means)) == 1
+    assert means[0] == pytest.approx(float(images.double().mean()), rel=1e-6)

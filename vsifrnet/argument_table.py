@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["ARGUMENTS", "DUP_MODES", "PRECISIONS", "SCALES", "SC_MODES", "Argument"]
+__all__ = [
+    "ARGUMENTS",
+    "DUP_MODES",
+    "HALVINGS",
+    "MAX_STREAMS",
+    "PRECISIONS",
+    "SCALES",
+    "SC_MODES",
+    "Argument",
+]
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 SC_MODES = ("hold", "nearest", "blend")
 DUP_MODES = ("keep", "bridge")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+MAX_STREAMS = 32
+
+HALVINGS = (2, 4, 8, 16)
+"""Denominators of t that repeated halving reaches, for weights that ignore t."""
 
 
 class Argument(NamedTuple):

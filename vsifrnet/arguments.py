@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import vapoursynth as vs
 
-from vsifrnet.engine.interpolator import HALVINGS
+from vsifrnet.argument_table import HALVINGS
 from vsifrnet.graph.frames import MATRICES
 from vsifrnet.graph.timecodes import Timecodes, frame_times
 from vsifrnet.graph.timeline import TimedTimeline, Timeline, UniformTimeline

@@ -18,7 +18,7 @@ from vsifrnet.engine.interpolator import Interpolator, prepare
 from vsifrnet.engine.workers import Workers
 from vsifrnet.graph import transport, wire
 from vsifrnet.graph.timecodes import Timecodes
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 __all__ = ["ifrnet"]
 
@@ -110,7 +110,7 @@ def ifrnet(
             dup_max=dup_max if dup_mode == "bridge" else 0,
         )
         engine = backend.resolve(device, precision, num_streams)
-        loaded = weights.load(model, auto_download=auto_download)
+        loaded = load_weights(model, auto_download=auto_download)
         if loaded.t_blind:
             arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
             if num_streams is None and engine.device.type == "cpu" and timeline.grid not in (1, 2):
@@ -121,7 +121,7 @@ def ifrnet(
 
     log.info("ifrnet: model %s on %s", loaded.name, engine)
     try:
-        network = prepare(loaded, engine)
+        network = prepare(loaded.build(), engine)
     except RuntimeError as error:  # the GPU is full, or its driver is too old
         raise vs.Error(f"ifrnet: {engine}: {backend.explain(error)}") from error
     interpolators = [

@@ -1,12 +1,12 @@
 """IFRNet (Kong et al., CVPR 2022, arXiv 2205.14620) as one class and three configurations.
 
-This module owns the network and nothing else; it imports torch only.
+This module defines the network and nothing else; it imports torch only.
 
 Conventions, here and wherever tensors are handled:
 
 * pictures are ``(B, 3, H, W)``, RGB, in ``[0, 1]``;
 * a flow is ``(B, 2, H, W)``, x before y, in pixels of its own resolution, and points from the
-  picture that is made to the source picture: ``flow0`` is t -> 0, ``flow1`` is t -> 1;
+  interpolated picture to a source picture: ``flow0`` is t -> 0, ``flow1`` is t -> 1;
 * time ``t`` is in ``[0, 1]``: 0 is ``img0``, 1 is ``img1``;
 * flows, sampling positions and the final blend are float32 whatever the precision of the
   weights (half precision positions are off by half a pixel at 1920 wide).
@@ -29,18 +29,18 @@ __all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned", "resiz
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """What differs between the sizes of the network."""
+    """The parameters in which the sizes of the network differ."""
 
     name: str
-    """The official suffix: S, base or L."""
+    """Official name of the size: S, base or L."""
     pyramid: tuple[int, int, int, int]
     """Encoder channels, from half to a sixteenth of the resolution."""
     decoder: tuple[int, int, int, int]
     """Hidden channels of decoder 4 (the coarsest), 3, 2 and 1."""
     side: int
-    """Channels that the side convolutions of a ResBlock see."""
+    """Number of channels that the side convolutions of a ResBlock read."""
     stem: int
-    """Kernel size of the very first convolution."""
+    """Kernel size of the first convolution."""
     align: int = 1
     """The decoders' inputs and hidden channels are multiples of it; see :func:`aligned`."""
 
@@ -100,7 +100,7 @@ class _Encoder(nn.Module):
             in_channels, kernel = channels, 3
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) to four feature maps, at 1/2, 1/4, 1/8 and 1/16 of the size."""
+        """Return four feature maps of (B, 3, H, W), at 1/2, 1/4, 1/8 and 1/16 of its size."""
         features = []
         for level in self.children():
             x = level(x)
@@ -123,8 +123,8 @@ class _Decoder(nn.Module):
         return concatenate(*parts, channels=self.in_channels)
 
     def _decode(self, x: Tensor) -> Tensor:
-        # Step by step: whoever calls a module as a whole holds its input until it is done, and at
-        # the finest level each tensor is a tenth of the memory that a frame takes.
+        # Calling the block as a whole would hold its input until the end, and at the finest level
+        # each tensor is a tenth of the memory that a frame needs.
         for step in self.convblock:
             x = step(x)
         return x
@@ -132,51 +132,52 @@ class _Decoder(nn.Module):
 
 class _CoarsestDecoder(_Decoder):
     def forward(self, f0: Tensor, f1: Tensor, embt: Tensor) -> Tensor:
-        """Both pictures' features (B, C, H, W) and the time (B, 1, H, W) to (B, out, 2 H, 2 W)."""
+        """Decode features (B, C, H, W) and the time (B, 1, H, W) to (B, out, 2 H, 2 W)."""
         return self._decode(self._join(f0, f1, embt))
 
 
 class _WarpingDecoder(_Decoder):
     def forward(self, ft: Tensor, level: Tensor, flow: Tensor) -> Tensor:
-        """Features made so far, and both pictures' (2 B, C, H, W), warped by flow (B, 4, H, W)."""
+        """Decode ``ft`` and ``level`` (2 B, C, H, W), warped by flow (B, 4, H, W)."""
         return self._decode(self._join(ft, warp_both(level, flow), flow))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two encoded pictures: all that :meth:`IFRNet.decode` needs, for any number of times t.
+    """Two encoded pictures, from which :meth:`IFRNet.decode` makes pictures at any times t.
 
-    Features depend on the pair (its mean is subtracted first), not on one picture alone. Tensors
-    of both pictures have 2 B of them: B pictures 0, then B pictures 1.
+    Features depend on both pictures, because their common mean is subtracted first. Tensors of
+    both pictures have a batch of 2 B: B pictures 0, then B pictures 1.
     """
 
     pictures: Tensor
-    """(2 B, 3, H, W), float32, the pair's mean subtracted."""
+    """Pictures (2 B, 3, H, W), float32, with the mean of the pair subtracted."""
     mean: Tensor
-    """(B, 1, 1, 1), float32."""
+    """Mean of the pair (B, 1, 1, 1), float32."""
     features: tuple[Tensor, ...]
     """Encoder features (2 B, C, ...), at 1/2, 1/4, 1/8, 1/16 of ``scale`` times the size."""
     scale: float
+    """Resolution of the flow, relative to the pictures."""
     limits: tuple[Tensor, Tensor] | None = None
-    """Least and largest value that a made picture may have, of no dimension; None is 0 and 1."""
+    """Minimum and maximum of an interpolated picture, as scalars; None is 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """What the decoders made. Lists run from fine to coarse."""
+    """The result of the decoders. Tuples are ordered from fine to coarse."""
 
     image: Tensor
-    """(B, 3, H, W), float32, in [0, 1], or the pair's limits."""
+    """Interpolated picture (B, 3, H, W), float32, in [0, 1] or the limits of the pair."""
     flows0: tuple[Tensor, ...]
-    """Flow t -> 0, float32: at full size in its pixels, then at 1/2, 1/4, 1/8 of scale times it."""
+    """Flows t -> 0, float32: at full size, then at 1/2, 1/4 and 1/8 of ``scale`` times that."""
     flows1: tuple[Tensor, ...]
-    """Flow t -> 1, likewise."""
+    """Flows t -> 1, in the same sizes."""
     features: tuple[Tensor, ...]
-    """Intermediate features of the made picture, at 1/2, 1/4, 1/8 of ``scale`` times the size."""
+    """Features of the interpolated picture, at 1/2, 1/4 and 1/8 of ``scale`` times the size."""
     mask: Tensor
-    """(B, 1, H, W), in [0, 1]: the weight of the warped ``img0``."""
+    """Weight (B, 1, H, W), in [0, 1], of the warped ``img0`` in the blend."""
     residual: Tensor
-    """(B, 3, H, W), added after the blend."""
+    """Residual (B, 3, H, W), which is added after the blend."""
 
 
 class IFRNet(nn.Module):
@@ -203,7 +204,7 @@ class IFRNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Precision of the weights."""
+        """Dtype of the weights."""
         return self.decoder1.convblock[2].weight.dtype  # type: ignore[return-value]
 
     def encode(
@@ -212,19 +213,18 @@ class IFRNet(nn.Module):
         """Encode two pictures (B, 3, H, W) in [0, 1], H and W multiples of 16 / ``scale``.
 
         ``scale`` is the resolution at which the flow is estimated, relative to the pictures.
-        ``mean`` (B, 1, 1, 1) stands in for the mean over both pictures where these carry
-        padding that is not to count.
+        ``mean`` (B, 1, 1, 1) replaces the mean of both pictures where their padding must not count.
         """
         pictures = torch.cat((img0, img1)).float()
         if mean is None:
             mean = pair_mean(*pictures.chunk(2))
-        pictures = pictures.sub_(mean.repeat(2, 1, 1, 1))  # its own copy since torch.cat
+        pictures = pictures.sub_(mean.repeat(2, 1, 1, 1))  # torch.cat has made a copy.
         resized = pictures if scale == 1.0 else resize(pictures, scale)
         resized = resized.to(self.dtype, memory_format=torch.channels_last)
         return Pair(pictures=pictures, mean=mean, features=self.encoder(resized), scale=scale)
 
     def decode(self, pair: Pair, t: Tensor) -> Synthesis:
-        """The picture at time ``t`` (B,) between the pair's, with the flows that made it."""
+        """Return the picture at time ``t`` (B,) between those of the pair, and its flows."""
         *fine, coarsest = pair.features
         f0, f1 = coarsest.chunk(2)
         embt = t.to(coarsest).view(-1, 1, 1, 1).expand(-1, 1, *coarsest.shape[2:])
@@ -265,7 +265,7 @@ class IFRNet(nn.Module):
         return flow, out[:, 4:]
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor, scale: float = 1.0) -> Tensor:
-        """Pictures (B, 3, H, W) at time ``t`` (B,) between ``img0`` and ``img1``."""
+        """Return the pictures (B, 3, H, W) at time ``t`` (B,) between ``img0`` and ``img1``."""
         return self.decode(self.encode(img0, img1, scale=scale), t).image
 
 
@@ -291,10 +291,10 @@ def aligned(network: IFRNet, multiple: int) -> IFRNet:
 
 
 def pair_mean(img0: Tensor, img1: Tensor) -> Tensor:
-    """The mean over both pictures, all channels and pixels: (B, 1, 1, 1), float32."""
+    """Return the mean of both pictures over all channels and pixels: (B, 1, 1, 1), float32."""
 
     def mean(img: Tensor) -> Tensor:
-        # By rows first: each is added up by one thread, so that their number changes no bit.
+        # Rows are summed first, each by one thread, so the number of threads changes no bit.
         return img.float().mean(3, keepdim=True).mean((1, 2), keepdim=True)
 
     return (mean(img0) + mean(img1)) / 2

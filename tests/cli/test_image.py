@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 from vsifrnet.cli import main
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Picture
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 SIZE = (40, 56)
 
@@ -33,7 +33,7 @@ def network(img0, img1, t):
     pad = (0, -width % 16, 0, -height % 16)
     padded = [torch.nn.functional.pad(p[None], pad, mode="replicate") for p in (img0, img1)]
     mean = (img0.mean() + img1.mean()).view(1, 1, 1, 1) / 2
-    model = weights.load().build()
+    model = load_weights().build()
     with torch.inference_mode():
         made = model.decode(model.encode(*padded, mean=mean), torch.tensor([float(t)])).image
     return made[0, :, :height, :width]
@@ -172,7 +172,7 @@ def test_mp4(size, stored, tmp_path):
 def test_weights_that_ignore_time(pair, tmp_path, capsys):
     from safetensors.torch import save_file
 
-    state = weights.load().state
+    state = load_weights().state
     state["decoder4.convblock.0.0.weight"][:, -1] = 0
     save_file(state, tmp_path / "blind.safetensors")
     model = ("--model", tmp_path / "blind.safetensors")

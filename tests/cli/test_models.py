@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from vsifrnet.cli import main
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import cache, registry
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.find import MODELS_FOLDER
+from vsifrnet.weights.load import load_weights
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +62,13 @@ def test_list(capsys):
 def test_info_of_the_packaged_model_prints_the_card(capsys):
     code, out, _ = run(capsys, "info", "ifrnet_s")
     assert code == 0
-    card = (weights.MODELS / "ifrnet_s.md").read_text()
+    card = (MODELS_FOLDER / "ifrnet_s.md").read_text()
     assert out.endswith(card)
-    assert cache.digest(weights.MODELS / "ifrnet_s.safetensors", "sha256") in out
+    assert cache.digest(MODELS_FOLDER / "ifrnet_s.safetensors", "sha256") in out
     assert "2.80 million parameters" in out
 
 
-@pytest.mark.parametrize("path", sorted(weights.MODELS.glob("*.safetensors")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(MODELS_FOLDER.glob("*.safetensors")), ids=lambda p: p.stem)
 def test_every_packaged_file_has_a_complete_card(path):
     card = path.with_suffix(".md").read_text()
     assert card.startswith(f"# {path.stem}\n")
@@ -104,7 +105,7 @@ def test_import_converts_and_names(capsys, pth, home):
     assert all(torch.equal(value, expected[key]) for key, value in load_file(path).items())
     with safe_open(path, "pt") as file:
         assert file.metadata() == {"imported_from": "mine.pth"}
-    assert weights.load("MINE").path == path
+    assert load_weights("MINE").path == path
     assert [p.name for p in path.parent.iterdir()] == ["mine.safetensors"]
     assert "mine" in run(capsys, "list")[1]
 
@@ -152,7 +153,7 @@ def test_import_of_an_official_file_is_that_model(capsys, pth, home, official):
     stored = home / "IFRNet_Test" / "IFRNet_Test.pth"
     assert (code, out) == (0, f"{stored}\n")
     assert stored.read_bytes() == pth.read_bytes()
-    loaded = weights.load("ifrnet_test")
+    loaded = load_weights("ifrnet_test")
     assert loaded.info is official
     assert loaded.t_blind
     assert re.search("IFRNet_Test +S +middle +a test +in the cache", run(capsys, "list")[1])
@@ -160,7 +161,7 @@ def test_import_of_an_official_file_is_that_model(capsys, pth, home, official):
 
 def test_fetch_prints_the_file_and_refuses_unknown_names(capsys):
     code, out, _ = run(capsys, "fetch", "ifrnet_s")
-    assert (code, out) == (0, f"{weights.MODELS / 'ifrnet_s.safetensors'}\n")
+    assert (code, out) == (0, f"{MODELS_FOLDER / 'ifrnet_s.safetensors'}\n")
     code, out, err = run(capsys, "fetch", "ifrnet_xl")
     assert (code, out) == (1, "")
     assert "IFRNet_L_GoPro" in err

@@ -29,7 +29,7 @@ def test_the_table_is_the_filters_signature():
 
 
 def test_the_tables_choices_are_all_that_the_filter_takes():
-    assert ("auto", *backend.PRECISIONS) == argument_table.PRECISIONS
+    assert ("auto", *backend.DTYPES) == argument_table.PRECISIONS
     for name, argument in ARGUMENTS.items():
         for choice in argument.choices or ():
             if choice != "bf16":  # no hardware has to support it

@@ -8,30 +8,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import psnr, scene
+from conftest import picture, psnr
 
 from vsifrnet.engine import backend
 from vsifrnet.engine.interpolator import Interpolator, prepare
-from vsifrnet.engine.workers import SourceFrame, Workers
+from vsifrnet.engine.sources import SourceFrame
+from vsifrnet.engine.workers import Workers
 from vsifrnet.network import IFRNet
-from vsifrnet.weights import load as weights
-from vsifrnet.weights.load import Weights
+from vsifrnet.weights.load import Weights, load_weights
 
 HALF = Fraction(1, 2)
 
 
-def picture(n: float, width: int = 96, height: int = 64, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(scene(n, width, height, seed=seed).transpose(2, 0, 1).copy())
-
-
 @pytest.fixture(scope="module")
 def loaded() -> Weights:
-    return weights.load()
-
-
-@pytest.fixture(scope="module")
-def network(loaded: Weights) -> IFRNet:
-    return prepare(loaded, backend.resolve("cpu", "fp32"))
+    return load_weights()
 
 
 @pytest.mark.parametrize("t", [Fraction(1, 1000), Fraction(1, 100), Fraction(1, 25)])
@@ -130,7 +121,7 @@ def test_swapping_pictures_and_time_agrees(network: IFRNet) -> None:
 
 @pytest.fixture(scope="module")
 def blind(loaded: Weights) -> IFRNet:
-    network = prepare(loaded, backend.resolve("cpu", "fp32"))
+    network = prepare(loaded.build(), backend.resolve("cpu", "fp32"))
     conv = network.decoder4.convblock[0][0]  # type: ignore[index]
     # What t = 1/2 adds goes into the bias: the network makes the middle, whatever t.
     conv.bias += 0.5 * conv.weight[:, -1].sum((1, 2))
@@ -163,10 +154,19 @@ def test_weights_that_ignore_t_refuse_other_times(blind: IFRNet) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_precision(loaded: Weights, network: IFRNet, precision: str) -> None:
-    low = prepare(loaded, backend.resolve("cpu", precision))
+    low = prepare(loaded.build(), backend.resolve("cpu", precision))
     images = picture(0, 160, 96), picture(3, 160, 96)
     exact, rough = (Interpolator(net)(*images, HALF).numpy() for net in (network, low))
     assert psnr(exact, rough) >= 50
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_bf16_against_plain_fp32(network: IFRNet, scale: float) -> None:
+    images = [picture(n, 320, 192) for n in (0, 2)]
+    low = prepare(load_weights().build(), backend.resolve("cpu", "bf16"))
+    with torch.no_grad():
+        exact = network(images[0][None], images[1][None], torch.tensor([0.5]), scale)[0]
+    assert psnr(Interpolator(low, scale=scale)(*images, HALF).numpy(), exact.numpy()) >= 50
 
 
 def settings() -> tuple[object, ...]:
@@ -183,6 +183,6 @@ def settings() -> tuple[object, ...]:
 def test_nothing_global_changes() -> None:
     before = settings()
     engine = backend.resolve("cpu", "auto")
-    workers = Workers([Interpolator(prepare(weights.load(), engine))], engine.device)
+    workers = Workers([Interpolator(prepare(load_weights().build(), engine))], engine.device)
     workers.make(0, SourceFrame(0, lambda: picture(0)), SourceFrame(1, lambda: picture(1)), HALF)
     assert settings() == before

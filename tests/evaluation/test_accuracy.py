@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from vsifrnet.cli import main
 from vsifrnet.evaluation.protocols import DATASETS, GOPRO, MIDDLEBURY
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 
 def save(path, seed, size=(32, 48)):
@@ -77,7 +77,7 @@ def reference(img0, img1, t, scale=1.0, pad=(0, 0, 0, 0), mode="replicate"):
     height, width = pictures[0].shape[2:]
     padded = [F.pad(picture, pad, mode=mode) for picture in pictures]
     with torch.inference_mode():
-        made = weights.load().build()(*padded, torch.tensor([float(t)]), scale)
+        made = load_weights().build()(*padded, torch.tensor([float(t)]), scale)
     return made[0, :, pad[2] : pad[2] + height, pad[0] : pad[0] + width]
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.training.loop.average import average
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 
 def write(path: Path, size: str, seed: int) -> Path:
@@ -25,8 +25,8 @@ def test_the_mean_is_that_of_each_tensor(tmp_path: Path) -> None:
     average(paths, tmp_path / "mean.safetensors")
     (tmp_path / "any").touch()
     assert (tmp_path / "mean.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
-    mean = weights.load(tmp_path / "mean.safetensors").state
-    states = [weights.load(path).state for path in paths]
+    mean = load_weights(tmp_path / "mean.safetensors").state
+    states = [load_weights(path).state for path in paths]
     for key, tensor in mean.items():
         torch.testing.assert_close(tensor, sum(state[key] for state in states) / 3)
 

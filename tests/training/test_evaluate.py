@@ -9,7 +9,7 @@ import torch
 from vsifrnet.training.data import cartoon
 from vsifrnet.training.evaluate import interpolate, triplets
 from vsifrnet.training.loop.validation import psnr
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 av = pytest.importorskip("av")
 
@@ -50,7 +50,7 @@ def test_the_cartoon_moves_smoothly_and_rests_where_it_should():
 
 
 def test_the_packaged_model_makes_equal_frames_and_beats_blending_on_the_cartoon():
-    network = weights.load().build()
+    network = load_weights().build()
     window = np.s_[100:292, 100:356]
 
     def picture(time: float) -> torch.Tensor:

@@ -29,7 +29,7 @@ from vsifrnet.training.loop.optim import Muon, learning_rate, orthogonalize
 from vsifrnet.training.loop.trainer import Settings, Trainer
 from vsifrnet.training.loop.validation import ClipTriplets, validate
 from vsifrnet.training.losses import SyntheticLoss
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 
 class Shift:
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(tmp_path):
     assert equal(a["ema"], b["ema"])
     # Each step is in the log once, and the exported weights are a model like any other.
     assert read_log(killed / "log.csv")["step"] == list(range(1, 13))
-    assert weights.load(killed / "weights.safetensors").config is CONFIGS["S"]
+    assert load_weights(killed / "weights.safetensors").config is CONFIGS["S"]
     assert (killed / "curve.png").stat().st_size > 10_000
 
 

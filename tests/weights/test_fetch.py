@@ -18,7 +18,8 @@ from paths import ROOT
 
 from vsifrnet.errors import CacheError, FetchError, WeightsError
 from vsifrnet.weights import cache, fetch, registry
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.find import MODELS_FOLDER
+from vsifrnet.weights.load import load_weights
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 HALF = len(CONTENT) // 2
@@ -396,7 +397,7 @@ def test_two_processes_at_once_download_once(home, server, model):
         ("huge", "wrong content: 1099511627776 bytes"),
         ("nonsense", "cannot be reached"),
         ("breaks_at_once", "truncated: 0 of 1048576 bytes"),
-        ("breaks_off_chunked", "broke off"),
+        ("breaks_off_chunked", "interrupted"),
         ("hangs", "timed out"),
         ("hangs_half_way", "timed out"),
     ],
@@ -492,7 +493,7 @@ def test_folder_that_is_a_file(home, model):
 def published(server, monkeypatch):
     """A registry whose one model is the packaged file, served by the server."""
     ours = registry.MODELS[0].sources[0].files[0]
-    content = (weights.MODELS / ours.name).read_bytes()
+    content = (MODELS_FOLDER / ours.name).read_bytes()
     monkeypatch.setattr(Handler, "weights", lambda self: self.good(content), raising=False)
     monkeypatch.setattr(Handler, "start_only", lambda s: s.good(content, 100), raising=False)
 
@@ -511,18 +512,18 @@ def published(server, monkeypatch):
 def test_load_downloads_only_when_told(home, server, published):
     published("weights")
     with pytest.raises(WeightsError, match="vsifrnet models fetch Served"):
-        weights.load("served")
+        load_weights("served")
     assert server.requests == []
-    loaded = weights.load("served", auto_download=True)
+    loaded = load_weights("served", auto_download=True)
     assert (loaded.name, loaded.config.name) == ("Served", "S")
-    assert weights.load("Served").path == loaded.path
+    assert load_weights("Served").path == loaded.path
     assert len(server.requests) == 1
 
 
 def test_load_that_cannot_download(published):
     published("missing")
     with pytest.raises(WeightsError, match="404"):
-        weights.load("Served", auto_download=True)
+        load_weights("Served", auto_download=True)
 
 
 # The cache folder

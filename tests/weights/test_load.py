@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from vsifrnet.errors import WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
-from vsifrnet.weights import load as weights
-from vsifrnet.weights import registry
-from vsifrnet.weights.load import load
+from vsifrnet.weights import cache, registry
+from vsifrnet.weights.find import DEFAULT_MODEL, MODELS_FOLDER, model_names
+from vsifrnet.weights.load import load_weights
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def assert_equal(loaded, state):
 @pytest.mark.parametrize("variant", ["S", "base", "L"])
 def test_variant_is_recognised_from_the_weights(tmp_path, variant):
     state = IFRNet(CONFIGS[variant]).state_dict()
-    loaded = load(save(state, tmp_path / "any.pth"))
+    loaded = load_weights(save(state, tmp_path / "any.pth"))
     assert loaded.config is CONFIGS[variant]
     assert not loaded.t_blind
     assert loaded.info is None
@@ -64,34 +64,34 @@ def test_formats_load_equally(tmp_path, state):
     parameters = {key: torch.nn.Parameter(value) for key, value in state.items()}
     torch.save(parameters, tmp_path / "a.pkl")
     for suffix in ("safetensors", "pth", "pt", "pkl"):
-        loaded = load(str(tmp_path / f"a.{suffix}"))
+        loaded = load_weights(str(tmp_path / f"a.{suffix}"))
         assert_equal(loaded.state, state)
         assert loaded.name == str(tmp_path / f"a.{suffix}")
 
 
 def test_ddp_prefix_is_taken_off(tmp_path, state):
     prefixed = {f"module.{key}": value for key, value in state.items()}
-    assert_equal(load(save(prefixed, tmp_path / "ddp.pth")).state, state)
+    assert_equal(load_weights(save(prefixed, tmp_path / "ddp.pth")).state, state)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_floats_become_float32(tmp_path, state, dtype):
     other = {key: value.to(dtype) for key, value in state.items()}
-    loaded = load(save(other, tmp_path / "a.pth")).state
+    loaded = load_weights(save(other, tmp_path / "a.pth")).state
     assert_equal(loaded, {key: value.float() for key, value in other.items()})
     assert {value.dtype for value in loaded.values()} == {torch.float32}
 
 
 def test_the_default_model_is_packaged():
-    loaded = load()
-    assert loaded.name == weights.DEFAULT
-    assert loaded.info is registry.find(weights.DEFAULT)
-    assert loaded.path.parent == Path(weights.__file__).parent / "models"
+    loaded = load_weights()
+    assert loaded.name == DEFAULT_MODEL
+    assert loaded.info is registry.find(DEFAULT_MODEL)
+    assert loaded.path.parent == MODELS_FOLDER
     assert not loaded.t_blind
 
 
 def test_built_network_shares_nothing_and_draws_no_random_numbers(tmp_path, state):
-    loaded = load(save(state, tmp_path / "a.pth"))
+    loaded = load_weights(save(state, tmp_path / "a.pth"))
     before = torch.get_rng_state()
     network = loaded.build()
     assert torch.equal(before, torch.get_rng_state())
@@ -107,7 +107,7 @@ def test_built_network_shares_nothing_and_draws_no_random_numbers(tmp_path, stat
 def test_zero_t_channel_is_t_blind(tmp_path, state):
     blind = {key: value.clone() for key, value in state.items()}
     blind["decoder4.convblock.0.0.weight"][:, -1] = 0
-    loaded = load(save(blind, tmp_path / "blind.pth"))
+    loaded = load_weights(save(blind, tmp_path / "blind.pth"))
     assert loaded.t_blind
     for name in ("ifrnet_s", "IFRNet_GoPro", "IFRNet_S_GoPro", "IFRNet_L_GoPro"):
         assert name in loaded.t_blind_reason
@@ -120,14 +120,14 @@ def test_zero_t_channel_is_t_blind(tmp_path, state):
 def test_t_channel_that_has_decayed_to_next_to_nothing_is_t_blind(tmp_path, state):
     blind = {key: value.clone() for key, value in state.items()}
     blind["decoder4.convblock.0.0.weight"][:, -1] *= 1e-6
-    assert load(save(blind, tmp_path / "blind.pth")).t_blind
+    assert load_weights(save(blind, tmp_path / "blind.pth")).t_blind
 
 
 def test_registry_overrules_weights_that_seem_to_honour_t(tmp_path, state, monkeypatch):
     path = save(state, tmp_path / "renamed.pth")
     info = registry.find("IFRNet_S_Vimeo90K")
-    monkeypatch.setattr(weights.cache, "identify", lambda _: info)
-    loaded = load(path)
+    monkeypatch.setattr(cache, "identify", lambda _: info)
+    loaded = load_weights(path)
     assert loaded.t_blind
     assert loaded.name == "IFRNet_S_Vimeo90K"
 
@@ -137,14 +137,14 @@ def test_registry_overrules_weights_that_seem_to_honour_t(tmp_path, state, monke
 
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(WeightsError, match=r"did you mean IFRNet_S_Vimeo90K\?") as caught:
-        load("IFRNet_S_Vimeo90")
+        load_weights("IFRNet_S_Vimeo90")
     for model in registry.MODELS:
         assert model.name in str(caught.value)
 
 
 def test_missing_model_names_the_command():
     with pytest.raises(WeightsError, match=r"vsifrnet models fetch IFRNet_S_GoPro"):
-        load("ifrnet_s_gopro")
+        load_weights("ifrnet_s_gopro")
 
 
 def test_damaged_file_in_the_cache_is_named_and_not_loaded(home, state):
@@ -152,23 +152,23 @@ def test_damaged_file_in_the_cache_is_named_and_not_loaded(home, state):
     folder.mkdir(parents=True)
     path = save(state, folder / "IFRNet_S_GoPro.pth")
     with pytest.raises(WeightsError, match=r"damaged.*vsifrnet models fetch") as caught:
-        load("IFRNet_S_GoPro")
+        load_weights("IFRNet_S_GoPro")
     assert str(path) in str(caught.value)
 
 
 def test_imported_models_have_names(home, state):
     (home / "imported").mkdir(parents=True)
     save_file(state, home / "imported" / "Mine.safetensors")
-    assert "Mine" in weights.names()
-    assert load("mine").name == "Mine"
+    assert "Mine" in model_names()
+    assert load_weights("mine").name == "Mine"
 
 
 def test_a_name_is_a_name_even_where_a_folder_has_it(tmp_path, monkeypatch):
     (tmp_path / "ifrnet_s").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load("ifrnet_s").info is not None
+    assert load_weights("ifrnet_s").info is not None
     with pytest.raises(WeightsError, match=r"folder without ifrnet\.param"):
-        load("./ifrnet_s")
+        load_weights("./ifrnet_s")
 
 
 # What is refused
@@ -222,7 +222,7 @@ def test_files_that_are_no_weights(tmp_path, kind, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=message) as caught:
-        load(path)
+        load_weights(path)
     assert str(path) in str(caught.value)
 
 
@@ -232,7 +232,7 @@ def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, state, lega
     hostile = dict(state) | {"encoder.pyramid1.0.0.bias": Bomb(mark)}
     torch.save(hostile, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(WeightsError, match=r"calls \w+\.system.*can run code"):
-        load(path)
+        load_weights(path)
     assert not mark.exists()
     torch.load(path, weights_only=False)  # the file does what the test says it does
     assert mark.exists()
@@ -242,7 +242,7 @@ def test_bare_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
     mark, path = tmp_path / "ran", tmp_path / "a.pkl"
     path.write_bytes(pickled(Bomb(mark)))
     with pytest.raises(WeightsError):
-        load(path)
+        load_weights(path)
     assert not mark.exists()
 
 
@@ -255,7 +255,7 @@ def test_messages_do_not_recommend_unsafe_loading(tmp_path, kind):
     else:
         torch.save({"a": values[kind]}, path)
     with pytest.raises(WeightsError) as caught:
-        load(path)
+        load_weights(path)
     for advice in ("weights_only", "allowlist", "safe_globals", "trust"):
         assert advice not in str(caught.value)
     assert kind == "noise" or "can run code" in str(caught.value)
@@ -271,7 +271,7 @@ def test_truncated_files(tmp_path, state, suffix, kept):
         torch.save(state, path, _use_new_zipfile_serialization=suffix == "pth")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(WeightsError, match="not an intact"):
-        load(path)
+        load_weights(path)
 
 
 def test_flipped_bit_in_an_archive(tmp_path, state):
@@ -282,7 +282,7 @@ def test_flipped_bit_in_an_archive(tmp_path, state):
     path.write_bytes(content)
     torch.load(path)  # does not see it
     with pytest.raises(WeightsError, match=r"the checksum of .* is wrong"):
-        load(path)
+        load_weights(path)
 
 
 def test_damaged_directory_of_an_archive(tmp_path, state):
@@ -290,7 +290,7 @@ def test_damaged_directory_of_an_archive(tmp_path, state):
     content = path.read_bytes()
     path.write_bytes(content[:-1000] + bytes(10) + content[-990:])
     with pytest.raises(WeightsError, match="not an intact PyTorch file"):
-        load(path)
+        load_weights(path)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -310,7 +310,7 @@ def test_storage_that_claims_to_be_huge(tmp_path, legacy):
             for member in old.infolist():
                 new.writestr(member.filename, old.read(member).replace(small, large))
     with pytest.raises(WeightsError, match="not an intact PyTorch file"):
-        load(path)
+        load_weights(path)
 
 
 def test_zip_bomb(tmp_path):
@@ -318,7 +318,7 @@ def test_zip_bomb(tmp_path):
     path.write_bytes(zip_with("data.pkl", bytes(64 << 20), zipfile.ZIP_DEFLATED))
     assert path.stat().st_size < 1 << 20
     with pytest.raises(WeightsError, match="compressed archive"):
-        load(path)
+        load_weights(path)
 
 
 def test_huge_file(tmp_path):
@@ -327,25 +327,25 @@ def test_huge_file(tmp_path):
         with path.open("wb") as stream:
             stream.truncate(10 << 30)  # sparse
         with pytest.raises(WeightsError, match="bytes long"):
-            load(path)
+            load_weights(path)
 
 
 def test_tensor_that_claims_to_be_huge(tmp_path, state):
     key = "encoder.pyramid1.0.0.bias"
     huge = dict(state) | {key: torch.zeros(1).expand(1 << 40)}
     with pytest.raises(WeightsError, match=r"has shape \(1099511627776,\)"):
-        load(save(huge, tmp_path / "a.pth"))
+        load_weights(save(huge, tmp_path / "a.pth"))
 
 
 def test_folder(tmp_path):
     with pytest.raises(WeightsError, match=r"folder without ifrnet\.param"):
-        load(tmp_path)
+        load_weights(tmp_path)
 
 
 @pytest.mark.parametrize("model", [5, b"ifrnet_s", ["ifrnet_s"]])
 def test_values_that_are_no_name_or_path(model):
-    with pytest.raises(WeightsError, match="accepted is None, a name or a path"):
-        load(model)
+    with pytest.raises(WeightsError, match="must be None, a name or a path"):
+        load_weights(model)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_values_that_are_no_name_or_path(model):
 )
 def test_texts_that_no_file_can_have(model):
     with pytest.raises(WeightsError):
-        load(model)
+        load_weights(model)
 
 
 def test_special_files_do_not_hang(tmp_path):
@@ -362,25 +362,25 @@ def test_special_files_do_not_hang(tmp_path):
     (tmp_path / "loop.pth").symlink_to(tmp_path / "loop.pth")
     for name in ("fifo.pth", "zero.pth", "loop.pth"):
         with pytest.raises(WeightsError):
-            load(tmp_path / name)
+            load_weights(tmp_path / name)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(WeightsError, match="there is no such file"):
-        load(tmp_path / "nothing.pth")
+        load_weights(tmp_path / "nothing.pth")
 
 
 def test_unknown_suffix(tmp_path):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"onnx")
-    with pytest.raises(WeightsError, match=r"unknown suffix; accepted are \.safetensors"):
-        load(path)
+    with pytest.raises(WeightsError, match=r"unknown suffix; it must be one of \.safetensors"):
+        load_weights(path)
 
 
 @pytest.mark.parametrize("value", [[1, 2], torch.zeros(3), "text"], ids=["list", "tensor", "text"])
 def test_files_without_a_state_dict(tmp_path, value):
     with pytest.raises(WeightsError, match="not a state dict"):
-        load(save(value, tmp_path / "a.pth"))
+        load_weights(save(value, tmp_path / "a.pth"))
 
 
 KEY = "decoder1.convblock.0.0.weight"
@@ -437,4 +437,4 @@ STATE_CASES = {
 def test_state_dicts_that_are_not_ifrnet(tmp_path, state, case):
     make, message = STATE_CASES[case]
     with pytest.raises(WeightsError, match=message):
-        load(save(make(state), tmp_path / "a.pth"))
+        load_weights(save(make(state), tmp_path / "a.pth"))

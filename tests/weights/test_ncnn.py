@@ -19,7 +19,7 @@ from vsifrnet.cli import main
 from vsifrnet.errors import WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import cache, registry
-from vsifrnet.weights.load import load
+from vsifrnet.weights.load import load_weights
 from vsifrnet.weights.ncnn import read_ncnn
 
 pytest.importorskip("ncnn")
@@ -118,7 +118,7 @@ def test_imported_weights_make_the_pictures_that_ncnn_makes(export, variant, fp1
     plane = torch.full((1, 4, 6), 0.3)
     from_ncnn = run_in_ncnn(folder, in0=img0[0] - 0.5, in1=img1[0] - 0.5, in2=plane)
 
-    loaded = load(folder)
+    loaded = load_weights(folder)
     assert loaded.config is model.config
     for key, exported in model.state_dict().items():
         if fp16 and exported.ndim == 4:  # 11 bits; pnnx makes zeros of subnormal numbers
@@ -134,7 +134,7 @@ def test_imported_weights_make_the_pictures_that_ncnn_makes(export, variant, fp1
 
 def test_either_file_of_the_two_names_the_model(export):
     folder, _ = export("S", True)
-    states = [load(folder / f"ifrnet.{suffix}").state for suffix in ("param", "bin")]
+    states = [load_weights(folder / f"ifrnet.{suffix}").state for suffix in ("param", "bin")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
@@ -153,14 +153,14 @@ def with_sizes_as_rest(text):
 
 
 def test_other_ways_to_write_the_same_graph(copy):
-    expected = load(copy).state
+    expected = load_weights(copy).state
     path = copy / "ifrnet.param"
     text = with_sizes_as_rest(path.read_text())
     assert text.count("-233 ") == 12
     text = text.replace(f"{__name__}.Warp", "ifrnet.Warp").replace("=2.0", "=2.000000e+00")
     text = text.replace(" 11=3 12=1", " ")  # equal to the defaults
     path.write_text(text)
-    loaded = load(copy).state
+    loaded = load_weights(copy).state
     assert all(torch.equal(loaded[key], expected[key]) for key in expected)
 
 
@@ -213,7 +213,7 @@ def test_graphs_that_are_not_ifrnets(copy, case):
     path = copy / "ifrnet.param"
     path.write_text(change(path.read_text()))
     with pytest.raises(WeightsError, match=message):
-        load(copy)
+        load_weights(copy)
 
 
 def test_files_in_place_of_the_graph(copy):
@@ -226,7 +226,7 @@ def test_files_in_place_of_the_graph(copy):
     ):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=message):
-            load(path)
+            load_weights(path)
 
 
 def tag_at_start(tag):
@@ -259,14 +259,14 @@ def test_weights_that_do_not_fit(copy, case):
     path = copy / "ifrnet.bin"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(WeightsError, match=message):
-        load(copy)
+        load_weights(copy)
 
 
 def test_weights_of_another_variant(copy, export):
     folder, _ = export("base", False)
     (copy / "ifrnet.bin").write_bytes((folder / "ifrnet.bin").read_bytes())
     with pytest.raises(WeightsError, match="tag 0x"):
-        load(copy)
+        load_weights(copy)
 
 
 @pytest.mark.parametrize("missing", ["param", "bin"])
@@ -274,7 +274,7 @@ def test_one_file_without_the_other(copy, missing):
     (copy / f"ifrnet.{missing}").unlink()
     other = Path(copy, "ifrnet.bin" if missing == "param" else "ifrnet.param")
     with pytest.raises(WeightsError, match=rf"ifrnet\.{missing}"):
-        load(other)
+        load_weights(other)
 
 
 def test_read_ncnn_returns_the_official_layout(export):
@@ -299,14 +299,14 @@ def test_import_of_both_official_files_is_that_model(copy, tmp_path, monkeypatch
     )
     monkeypatch.setattr(registry, "MODELS", (*registry.MODELS, model))
     monkeypatch.setenv("VSIFRNET_CACHE", str(tmp_path / "cache"))
-    assert load(copy).info is model
+    assert load_weights(copy).info is model
     assert main(["models", "import", str(copy)]) == 0
     stored = tmp_path / "cache" / "IFRNet_Test" / "ifrnet.param"
     assert capsys.readouterr().out == f"{stored}\n"
-    assert load("ifrnet_test").path == stored
+    assert load_weights("ifrnet_test").path == stored
 
     # With another graph beside the official weights it is somebody's own, and is converted.
     path = copy / "ifrnet.param"
     path.write_text(with_sizes_as_rest(path.read_text()))
     assert main(["models", "import", str(copy), "--name", "mine"]) == 0
-    assert load("mine").path == tmp_path / "cache" / "imported" / "mine.safetensors"
+    assert load_weights("mine").path == tmp_path / "cache" / "imported" / "mine.safetensors"

@@ -7,7 +7,8 @@ import pytest
 
 from vsifrnet.network import CONFIGS
 from vsifrnet.weights import cache, registry
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.find import DEFAULT_MODEL, MODELS_FOLDER
+from vsifrnet.weights.load import load_weights
 
 OFFICIAL = {
     f"IFRNet{size}_{data}": (variant, data == "GoPro")
@@ -76,10 +77,10 @@ def test_entries_cannot_be_changed():
 
 def test_packaged_files_are_what_the_registry_says():
     packaged = [model for model in registry.MODELS if model.packaged]
-    assert [model.name for model in packaged] == [weights.DEFAULT]
+    assert [model.name for model in packaged] == [DEFAULT_MODEL]
     for model in packaged:
         (file,) = model.sources[0].files
-        path = weights.MODELS / file.name
+        path = MODELS_FOLDER / file.name
         assert path.stat().st_size == file.size
         assert cache.digest(path, "sha256") == file.digest
-        assert weights.load(model.name).config.name == model.variant
+        assert load_weights(model.name).config.name == model.variant

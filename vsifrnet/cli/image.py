@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from tqdm import tqdm
 
-    from vsifrnet.engine.interpolator import HALVINGS
+    from vsifrnet.argument_table import HALVINGS
     from vsifrnet.media import pictures
 
     times = _times(arguments)

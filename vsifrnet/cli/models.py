@@ -75,15 +75,15 @@ def add_parser(subparsers: options.Subparsers) -> None:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from vsifrnet.weights import load as weights
     from vsifrnet.weights import registry
+    from vsifrnet.weights.find import model_names
 
     rows = [("NAME", "VARIANT", "TIMES", "TRAINED ON", "WHERE")]
     for model in registry.MODELS:
         times = "any" if model.honours_t else "middle"
         rows.append((model.name, model.variant, times, model.training_set, _where(model)))
     known = len(registry.MODELS)
-    rows += [(name, "", "", "", "imported") for name in weights.names()[known:]]
+    rows += [(name, "", "", "", "imported") for name in model_names()[known:]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -102,29 +102,29 @@ def _where(model: Model) -> str:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from vsifrnet.weights import load as weights
     from vsifrnet.weights import registry
+    from vsifrnet.weights.load import load_weights
 
     for name in arguments.names:
         if registry.find(name) is None:
             known = ", ".join(model.name for model in registry.MODELS)
             raise InputError(f"{name!r}: must be one of {known}")
         # Loading checks what the digest cannot: that it is a network that can be used.
-        path = weights.load(name, auto_download=True).path
+        path = load_weights(name, auto_download=True).path
         sys.stdout.write(f"{path}\n")
     return 0
 
 
 def _info(arguments: argparse.Namespace) -> int:
     from vsifrnet.weights import cache, registry
-    from vsifrnet.weights import load as weights
+    from vsifrnet.weights.load import load_weights
 
     known = registry.find(arguments.model)
     if known is not None and not known.packaged and cache.find(known) is None:
         facts = [("name", known.name), ("file", _where(known))]
         sys.stdout.write(_table(facts + _known_facts(known)))
         return 0
-    loaded = weights.load(arguments.model)
+    loaded = load_weights(arguments.model)
     facts = [("name", loaded.name), *_facts(loaded)]
     if loaded.info is not None:
         facts += _known_facts(loaded.info)
@@ -188,9 +188,9 @@ def _table(facts: list[tuple[str, str]]) -> str:
 
 def _import(arguments: argparse.Namespace) -> int:
     from vsifrnet.weights import cache
-    from vsifrnet.weights import load as weights
+    from vsifrnet.weights.load import load_weights
 
-    loaded = weights.load(arguments.file)
+    loaded = load_weights(arguments.file)
     if loaded.info is not None and arguments.name is None:
         if loaded.info.packaged:
             raise InputError(f"{loaded.path}: this is the package's own {loaded.info.name}")
@@ -233,8 +233,8 @@ def _store_known(loaded: Weights, model: Model) -> Path | None:
 
 
 def _free_path(name: str, force: bool) -> Path:
-    from vsifrnet.weights import load as weights
     from vsifrnet.weights import registry
+    from vsifrnet.weights.find import imports_folder, model_names
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(
@@ -245,8 +245,8 @@ def _free_path(name: str, force: bool) -> Path:
             f"name {name!r}: belongs to a known model, and this file differs from the published "
             "one; set another with --name"
         )
-    path = weights.imports_folder() / f"{name}.safetensors"
-    taken = [other for other in weights.names() if other.casefold() == name.casefold()]
+    path = imports_folder() / f"{name}.safetensors"
+    taken = [other for other in model_names() if other.casefold() == name.casefold()]
     if taken and not force:
         raise InputError(f"name {name!r}: is imported already; replace it with --force")
     for other in taken:

@@ -170,12 +170,12 @@ def interpolator(
     """
     from vsifrnet.engine import backend
     from vsifrnet.engine.interpolator import Interpolator, prepare
-    from vsifrnet.weights import load as weights
+    from vsifrnet.weights.load import load_weights
 
-    loaded = weights.load(arguments.model, auto_download=arguments.auto_download)
+    loaded = load_weights(arguments.model, auto_download=arguments.auto_download)
     engine = backend.resolve(arguments.device, arguments.precision)
     made = Interpolator(
-        prepare(loaded, engine),
+        prepare(loaded.build(), engine),
         t_blind=loaded.t_blind,
         scale=arguments.scale if scale is None else scale,
         ensemble=arguments.ensemble,

@@ -204,11 +204,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _network(arguments: argparse.Namespace) -> IFRNet:
     from vsifrnet.training.loop.initialize import fresh_network
-    from vsifrnet.weights import load as weights
+    from vsifrnet.weights.load import load_weights
 
     if arguments.model is None:
         return fresh_network(arguments.size, arguments.seed)
-    return weights.load(arguments.model).build().requires_grad_(True)
+    return load_weights(arguments.model).build().requires_grad_(True)
 
 
 def _data(arguments: argparse.Namespace) -> DataSet:

@@ -1,4 +1,4 @@
-"""Where and how precisely the network runs: device and precision."""
+"""The backend of the network: device, precision and number of workers."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from dataclasses import dataclass
 
 import torch
 
+from vsifrnet.argument_table import MAX_STREAMS, PRECISIONS
 from vsifrnet.errors import InputError
 
-__all__ = ["PRECISIONS", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
+__all__ = ["DTYPES", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
 
 log = logging.getLogger("vsifrnet")
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-MOST_STREAMS = 32
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""Dtype of each precision by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A resolved choice of device and precision."""
+    """A device, a precision and a number of workers that are known to be available."""
 
     device: torch.device
+    """Device of the network; a CUDA device has its index."""
     dtype: torch.dtype
+    """Precision of the network."""
     num_streams: int
-    """Pairs of frames in flight at once."""
+    """Number of workers, and so of pairs that are interpolated at once."""
 
     def __str__(self) -> str:
-        name = next(name for name, dtype in PRECISIONS.items() if dtype == self.dtype)
+        name = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
         return f"{describe(self.device)}, {name}, num_streams={self.num_streams}"
 
 
@@ -38,43 +40,41 @@ def resolve(
     precision: str = "auto",
     num_streams: int | None = None,
 ) -> Backend:
-    """Turn the arguments of the filter into a backend.
+    """Return the backend that the arguments of the filter ask for.
 
     Args:
         device: None (CUDA if there is one, else the CPU), "cpu", "cuda", "cuda:1", or an index.
-        precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU that multiplies
-            it in hardware, else fp32.
-        num_streams: 1 to 32; None is 2, or 1 on a CPU of a single core.
+        precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU with instructions
+            for it, otherwise fp32.
+        num_streams: 1 to 32; None is 2, or 1 on a CPU with a single core.
 
     Raises:
-        InputError: a value that is not accepted, or a device that is not there.
+        InputError: a value is not accepted, or the device does not exist.
     """
     chosen = _resolve_device(device)
     if precision == "auto":
         dtype = _fastest(chosen)
-    elif precision in tuple(PRECISIONS):
-        dtype = PRECISIONS[precision]
+    elif precision in PRECISIONS:
+        dtype = DTYPES[precision]
     else:
-        accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
-        raise InputError(f"precision={precision!r}: accepted are {accepted}")
+        accepted = ", ".join(map(repr, PRECISIONS))
+        raise InputError(f"precision={precision!r}: must be one of {accepted}")
     if dtype == torch.bfloat16 and chosen.type == "cuda" and not _multiplies_bfloat16(chosen):
         raise InputError(
-            f"precision={precision!r}: {describe(chosen)} has no such instructions; accepted there "
-            "are 'auto', 'fp32' and 'fp16'"
+            f"precision={precision!r}: must be 'auto', 'fp32' or 'fp16' on {describe(chosen)}, "
+            "which has no instructions for it"
         )
     if chosen.type == "cpu" and dtype != torch.float32 and dtype != _fastest(chosen):
         log.warning("ifrnet: precision=%r is emulated on this CPU and slow", precision)
     if num_streams is None:
         num_streams = min(2, torch.get_num_threads()) if chosen.type == "cpu" else 2
-    elif type(num_streams) is not int or not 1 <= num_streams <= MOST_STREAMS:
-        raise InputError(
-            f"num_streams={num_streams!r}: accepted is an int from 1 to {MOST_STREAMS}"
-        )
+    elif type(num_streams) is not int or not 1 <= num_streams <= MAX_STREAMS:
+        raise InputError(f"num_streams={num_streams!r}: must be an int from 1 to {MAX_STREAMS}")
     return Backend(device=chosen, dtype=dtype, num_streams=num_streams)
 
 
 def describe(device: torch.device) -> str:
-    """The device as a person knows it."""
+    """Return the device with the name of its hardware."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
@@ -88,9 +88,9 @@ def _resolve_device(device: str | int | torch.device | None) -> torch.device:
         chosen = torch.device("cuda", torch.cuda.current_device())
         if _has_kernels(chosen):
             return chosen
-        log.warning("ifrnet: the CPU is used: this PyTorch is not made for %s", describe(chosen))
+        log.warning("ifrnet: the CPU is used: this PyTorch has no kernels for %s", describe(chosen))
         return torch.device("cpu")
-    accepted = "accepted are None, 'cpu', 'cuda', 'cuda:<index>' or an index"
+    accepted = "must be None, 'cpu', 'cuda', 'cuda:<index>' or an index"
     try:
         if isinstance(device, bool):
             raise TypeError
@@ -109,19 +109,20 @@ def _resolve_device(device: str | int | torch.device | None) -> torch.device:
     if not _has_kernels(chosen):
         made = ", ".join(torch.cuda.get_arch_list())
         raise InputError(
-            f"device={device!r}: {describe(chosen)} is none that this PyTorch is made for ({made})"
+            f"device={device!r}: must be one that this PyTorch has kernels for ({made}), "
+            f"which {describe(chosen)} is not"
         )
     return chosen
 
 
 def _has_kernels(device: torch.device) -> bool:
-    """Whether this build of PyTorch runs on a GPU: it is there even where it is too old."""
+    """Return whether this build of PyTorch has kernels for a GPU; it lists others as well."""
     if torch.version.hip:
         return True
     capability = torch.cuda.get_device_capability(device)
     for arch in torch.cuda.get_arch_list():
-        # sm_86: a binary for 8.6 and higher 8.x; compute_90: to be compiled, for 9.0 and higher;
-        # sm_90a: for the very chip.
+        # sm_86 is a binary for 8.6 and higher 8.x; compute_90 is compiled for 9.0 and higher when
+        # it is loaded; sm_90a is a binary for 9.0 only.
         if found := re.fullmatch(r"(sm|compute)_(\d+)(\d)(a?)", arch):
             made_for = int(found[2]), int(found[3])
             if capability == made_for:
@@ -137,27 +138,27 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def _fastest(device: torch.device) -> torch.dtype:
-    """The lowest precision that the hardware multiplies natively."""
+    """Return the lowest precision that the hardware has instructions for."""
     if device.type == "cuda":
         return torch.float16
-    # Emulated bf16 is ten times slower than float32, so only with the instructions for it.
+    # Without these instructions bf16 is ten times slower than float32.
     if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         return torch.bfloat16
     return torch.float32
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a GPU's memory was full."""
-    # cuDNN passes over what it has no workspace for, and says this when nothing is left.
+    """Return whether an error means that a GPU's memory was full."""
+    # cuDNN skips algorithms without memory for their workspace; this means none was left.
     no_engine = isinstance(error, RuntimeError) and "unable to find an engine" in str(error)
     return isinstance(error, torch.OutOfMemoryError) or no_engine
 
 
 def explain(error: Exception) -> str:
-    """What to tell the user about an error that the network ended in."""
+    """Return the message to the user for an error of the network."""
     text = str(error)
-    # PyTorch has a type for a full GPU, but not for full main memory.
+    # PyTorch has an exception type for a full GPU, but none for full main memory.
     full = isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
     if full or is_out_of_memory(error):
-        return f"out of memory; a smaller scale or num_streams needs less ({text})"
+        return f"out of memory; a smaller scale or num_streams needs less memory ({text})"
     return text

@@ -1,6 +1,7 @@
-"""Two pictures and a time to the picture between, reusing what pictures of a pair share.
+"""Interpolation between two pictures at any time t, reusing what the times of a pair share.
 
-Everything that makes a frame goes through here: the filter, the command line, the benchmarks.
+The filter, the command line and the evaluations all make their pictures with an
+:class:`Interpolator`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vsifrnet.argument_table import HALVINGS
 from vsifrnet.engine.backend import Backend
-from vsifrnet.engine.runner import CudaGraphRecorder, CudaGraphRunner, EagerRunner, Runner
+from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
+from vsifrnet.engine.runner import EagerRunner, Runner
 from vsifrnet.network import IFRNet, aligned
-from vsifrnet.weights.load import Weights
 
-__all__ = ["HALVINGS", "Interpolator", "prepare"]
-
-HALVINGS = (2, 4, 8, 16)
-"""Denominators of t that repeated halving reaches, for weights that ignore t."""
+__all__ = ["Interpolator", "prepare"]
 
 
-def prepare(weights: Weights, backend: Backend) -> IFRNet:
-    """The network on its device, in its precision and memory layout."""
-    network = weights.build()
+def prepare(network: IFRNet, backend: Backend) -> IFRNet:
+    """Return ``network`` on the device, in the precision and in the memory layout to run it."""
     if backend.device.type == "cuda" and backend.dtype != torch.float32:
-        # Tensor cores read eight half-precision values at a time.
+        # Tensor cores read eight half-precision values at once.
         network = aligned(network, 8)
     network = network.to(backend.device, backend.dtype)
     return network.to(memory_format=torch.channels_last)
@@ -36,8 +34,8 @@ def prepare(weights: Weights, backend: Backend) -> IFRNet:
 class Interpolator:
     """Makes pictures between two, and keeps the last pair encoded for the next time t.
 
-    Not thread-safe: each :class:`~vsifrnet.engine.workers.Worker` has its own. It holds one pair's
-    pictures, features and (for weights that ignore t) halves, in whatever order pairs come.
+    It is not thread-safe: each :class:`~vsifrnet.engine.workers.Worker` has its own. It holds the
+    pictures and features of one pair, and for weights that ignore t the halves made so far.
     """
 
     def __init__(
@@ -58,20 +56,20 @@ class Interpolator:
 
     @torch.inference_mode()
     def __call__(self, img0: Tensor, img1: Tensor, t: Fraction, *, key: Hashable = None) -> Tensor:
-        """The picture at time ``t`` between ``img0`` (t = 0) and ``img1`` (t = 1).
+        """Return the picture at time ``t`` between ``img0`` (t = 0) and ``img1`` (t = 1).
 
         Args:
-            img0, img1: (3, H, W), RGB, finite, any device and floating-point type. The network
-                sees [0, 1] of it; what lies beyond is moved with the rest.
-            t: between 0 and 1, both left out.
-            key: names the pair. A call with the key of the call before it reuses the encoded
-                pair, with the same result; None never does.
+            img0, img1: (3, H, W), RGB, finite, on any device, of any floating-point dtype. The
+                network sees the values clamped to [0, 1]; values beyond are moved with the rest.
+            t: above 0 and below 1.
+            key: names the pair. A call with the same key as the previous call reuses the encoded
+                pair, with the same result; a call with None never does.
 
         Returns:
             (3, H, W), float32, in [0, 1] or the range of the pair, on the network's device.
 
         Raises:
-            ValueError: ``t`` is out of reach for weights that ignore it.
+            ValueError: the weights ignore ``t`` and repeated halving does not reach it.
         """
         if key is None or key != self._key:
             self._key, self._halves = None, {}
@@ -80,22 +78,24 @@ class Interpolator:
         if not self._t_blind:
             return self._runner.decode(float(t))
         if t.denominator not in HALVINGS:
-            raise ValueError(f"t={t}: these weights only make the middle of two pictures")
+            raise ValueError(
+                f"t={t}: must be a multiple of 1/16, as these weights only make the middle frame"
+            )
         return self._halve(img0, img1, t)
 
     def clear(self) -> None:
-        """Free what is kept for the next call."""
+        """Free everything that is kept for the next call."""
         self._key, self._halves = None, {}
         self._runner.clear()
 
     def _halve(self, img0: Tensor, img1: Tensor, t: Fraction) -> Tensor:
-        """The middle, then the middle of a half, until ``t`` is reached."""
+        """Make the middle, then the middle of a half, until ``t`` is reached."""
         middle = Fraction(1, 2)
         begin, end = Fraction(0), Fraction(1)
         while True:
             at = (begin + end) * middle
             if at not in self._halves:
-                if at != middle:  # the pair itself is encoded already
+                if at != middle:  # The pair itself is encoded already.
                     self._runner.encode(img0, img1)
                 self._halves[at] = self._runner.decode(0.5)
             if at == t:

@@ -1,10 +1,10 @@
-"""The operators of the network that PyTorch has no fast form of, each next to its plain form.
+"""Operators of the network for which PyTorch has no fast form, each beside its plain form.
 
-Every function here computes what its plain form computes, up to rounding. The plain form is what
-is differentiated and exported; in :class:`torch.inference_mode` a form is used that moves less
-memory, because memory traffic and not arithmetic is what the plain form spends its time on.
-docs/speed.md has the measurements. Pictures, flows and features are ``(B, C, H, W)``; the fast
-forms want the features in ``channels_last`` order, where the C values of a pixel lie together.
+Both forms of an operator compute the same, up to rounding. The plain form can be differentiated and
+exported. In :class:`torch.inference_mode` the fast form is used, which moves less memory: the plain
+form spends its time on memory traffic, not on arithmetic. docs/speed.md has the measurements.
+Pictures, flows and features are ``(B, C, H, W)``; the fast forms are fast for features in
+``channels_last`` order, where the C values of a pixel are adjacent.
 
 This module imports torch only.
 """
@@ -30,24 +30,24 @@ __all__ = [
 ]
 
 BAND = 16 << 20
-"""Bytes of a convolution's output that are made at a time on the CPU.
+"""Bytes of a convolution's output that are computed at a time on the CPU.
 
-The C library of Linux keeps freed blocks of up to 32 MiB for the next tensor; larger ones go back
-to the system, and to get them anew page by page costs more than the operator that fills them.
+The C library of Linux keeps freed blocks of up to 32 MiB for the next tensor. It returns larger
+blocks to the system, and getting them again page by page takes longer than filling them.
 """
 
 
 def resize(x: Tensor, factor: float) -> Tensor:
-    """Resize (B, C, H, W) by ``factor``, bilinear, pixel centres aligned as areas."""
+    """Resize (B, C, H, W) by ``factor``, bilinear, with pixels taken as areas."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """x where x is positive, else ``slope`` (C,) times x."""
+    """Return x where x is positive, otherwise ``slope`` (C,) times x."""
     if x.is_cuda or not x.is_contiguous(memory_format=torch.channels_last):
         return F.prelu(x, slope)
-    # PyTorch's loop runs over the C values of one pixel and starts anew for the next. Rows of
-    # several pixels, with the slopes repeated, make it a long one: four times faster.
+    # PyTorch's inner loop covers the C values of one pixel. Rows of several pixels, with the slopes
+    # repeated, make it longer and four times faster.
     batch, channels, height, width = x.shape
     pixels = batch * height * width
     together = next(n for n in (16, 8, 4, 2, 1) if pixels % n == 0)
@@ -57,7 +57,7 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
 
 
 def conv_prelu(x: Tensor, conv: nn.Conv2d, slope: Tensor, residual: Tensor | None = None) -> Tensor:
-    """``prelu(conv(x) + residual)``."""
+    """Return ``prelu(conv(x) + residual)``."""
     kernel, stride, border = conv.kernel_size[0], conv.stride[0], conv.kernel_size[0] // 2
     height, width = (-(-side // stride) for side in x.shape[2:])
     row_bytes = width * conv.out_channels * x.element_size()
@@ -86,22 +86,22 @@ def conv_prelu(x: Tensor, conv: nn.Conv2d, slope: Tensor, residual: Tensor | Non
 
 
 def refine(x: Tensor, conv: nn.Module, channels: int) -> Tensor:
-    """``x`` with its last ``channels`` replaced by ``conv`` of them; ``x`` may be overwritten."""
+    """Replace the last ``channels`` of ``x`` by ``conv`` of them; ``x`` may be overwritten."""
     rest, side = torch.split(x, [x.shape[1] - channels, channels], dim=1)
     if torch.is_inference_mode_enabled():
         side.copy_(conv(side))
         return x
-    # The official code assigns into a slice; this is equal and can be differentiated and traced.
+    # The official code assigns to a slice; this is equal and can be differentiated and traced.
     return torch.cat((rest, conv(side)), dim=1)
 
 
 def concatenate(*parts: Tensor, channels: int) -> Tensor:
-    """The parts along the channels, then zeros up to ``channels``, in the first one's dtype."""
+    """Join parts along the channels, then zeros up to ``channels``, in the first part's dtype."""
     dtype = parts[0].dtype
     used = [part.shape[1] for part in parts]
     rest = channels - sum(used)
     if not torch.is_inference_mode_enabled():
-        # One part in another memory order would make the result leave channels_last.
+        # With one part in another memory order the result would not be channels_last.
         order = torch.channels_last if parts[0].stride(1) == 1 else torch.contiguous_format
         cat = torch.cat([part.to(dtype, memory_format=order) for part in parts], dim=1)
         return F.pad(cat, (0, 0, 0, 0, 0, rest)) if rest else cat
@@ -112,7 +112,7 @@ def concatenate(*parts: Tensor, channels: int) -> Tensor:
         device=parts[0].device,
         memory_format=torch.channels_last,
     )
-    # torch.cat would need the parts in one dtype and order before, and is not parallel on the CPU.
+    # torch.cat needs all parts in one dtype and memory order, and is not parallel on the CPU.
     places = torch.split(out, [*used, rest], dim=1)
     for part, place in zip(parts, places[:-1], strict=True):
         place.copy_(part)
@@ -147,12 +147,14 @@ class Up(nn.ConvTranspose2d):
 def warp(picture: Tensor, flow: Tensor) -> Tensor:
     """Sample ``picture`` (B, C, H, W) at ``position + flow``; flow (B, 2, H, W) in pixels, float32.
 
-    Bilinear, positions outside are clamped to the border. Keeps the dtype of ``picture``.
+    Sampling is bilinear, and positions outside are clamped to the border. The result has the dtype
+    of ``picture``.
     """
     _, _, height, width = flow.shape
     x = torch.arange(width, device=flow.device, dtype=torch.float32)
     y = torch.arange(height, device=flow.device, dtype=torch.float32).view(-1, 1)
-    # grid_sample wants [-1, 1]; with align_corners=True these are the centres of the outer pixels.
+    # grid_sample takes positions in [-1, 1]; with align_corners=True these two are the centres of
+    # the outermost pixels.
     step_x, step_y = 2.0 / max(width - 1, 1), 2.0 / max(height - 1, 1)
     grid_x = torch.add(x * step_x - 1.0, flow[:, 0], alpha=step_x)
     grid_y = torch.add(y * step_y - 1.0, flow[:, 1], alpha=step_y)
@@ -171,7 +173,8 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
         flows: (B, 4, H, W), float32: flow t -> 0, then flow t -> 1.
 
     Returns:
-        (B, 2 C, H, W) in the dtype of ``pictures``: first the warped pictures 0.
+        (B, 2 C, H, W) in the dtype of ``pictures``: the warped pictures 0, then the warped
+        pictures 1.
     """
     batch, _, height, width = flows.shape
     channels = pictures.shape[1]
@@ -181,8 +184,8 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
         warped = warp(pictures, both.reshape(2 * batch, 2, height, width))
         back = warped.reshape(2, batch, channels, height, width).transpose(0, 1)
         return back.reshape(batch, 2 * channels, height, width)
-    # A sum of rows of a table is what embedding_bag is made for, in any precision; grid_sample
-    # wants float32 and is slow on channels_last.
+    # embedding_bag sums weighted rows of a table, in any precision; grid_sample needs float32 and
+    # is slow on channels_last.
     table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
     places, weights = _corners(flows)
     warped = F.embedding_bag(
@@ -192,7 +195,7 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
 
 
 def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
-    """Warp both pictures and mix: ``mask * warped 0 + (1 - mask) * warped 1``.
+    """Warp both pictures and blend: ``mask * warped 0 + (1 - mask) * warped 1``.
 
     Args:
         pictures: (2 B, C, H, W), float32: B pictures 0, then B pictures 1.
@@ -205,7 +208,7 @@ def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
     if flows.is_cuda or not torch.is_inference_mode_enabled():
         warped0, warped1 = warp_both(pictures, flows).chunk(2, dim=1)
         return torch.lerp(warped1, warped0, mask)
-    # As in warp_both, but the eight pixels of both pictures go into one sum.
+    # This is warp_both with the eight pixels of both pictures in one sum.
     batch, _, height, width = flows.shape
     table = pictures.permute(0, 2, 3, 1).reshape(-1, pictures.shape[1])
     places, weights = _corners(flows)
@@ -218,11 +221,11 @@ def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
 
 
 def _corners(flows: Tensor) -> tuple[Tensor, Tensor]:
-    """The four pixels around each position that flows (B, 4, H, W) lead to, and their weights.
+    """Return the four pixels around each position that flows (B, 4, H, W) lead to.
 
     Returns:
-        Both (B, H, W, 2, 4), the last but one for pictures 0 and 1: indices of pixels of
-        (2 B, H, W) pictures, int32; weights, float32, of sum 1.
+        Indices of pixels of (2 B, H, W) pictures, int32, and their bilinear weights, float32, of
+        sum 1. Both are (B, H, W, 2, 4), where the last dimension but one is picture 0 or 1.
     """
     batch, _, height, width = flows.shape
     x = torch.arange(width, dtype=torch.float32)
@@ -233,14 +236,14 @@ def _corners(flows: Tensor) -> tuple[Tensor, Tensor]:
     top = y.to(torch.int32).clamp_(max=max(height - 2, 0))
     x -= left
     y -= top
-    # Pixel (0, 0) of each picture: picture 1 of pair b comes B pictures after picture 0.
+    # Index of pixel (0, 0) of each picture; picture 1 of a pair is B pictures after picture 0.
     origin = torch.arange(2 * batch, dtype=torch.int32).mul_(height * width)
     corner = top.mul_(width).add_(left).add_(origin.view(2, batch).t()[:, :, None, None])
     right, below = min(width - 1, 1), min(height - 1, 1) * width
 
     places = torch.empty((batch, height, width, 2, 4), dtype=torch.int32)
     weights = torch.empty((batch, height, width, 2, 4), dtype=torch.float32)
-    # Written through views with the axes in the order of x and y.
+    # These views have the axes in the order of x and y.
     place, weight = places.permute(4, 0, 3, 1, 2), weights.permute(4, 0, 3, 1, 2)
     for index, step in enumerate((0, right, below, below + right)):
         torch.add(corner, step, out=place[index])

@@ -1,10 +1,10 @@
-"""Threads that make pictures, each with its stream and its pair, and what they share.
+"""Workers make the pictures: each is one thread with one interpolator and, on CUDA, one stream.
 
-VapourSynth asks from many threads; a picture is made on a thread of a worker. On CUDA a worker has
-a stream of its own, so that copies and kernels of different workers overlap; frames go up from
-pinned memory, once for all workers, and pictures come down into pinned memory. On the CPU the
-workers share out the cores: threads of one operator wait for each other at its end, those of two
-workers do not.
+VapourSynth requests frames from many threads; each picture is made on a worker's thread. On CUDA
+the copies and kernels of different workers overlap, because each worker has its own stream. Frames
+are uploaded from pinned memory once for all workers, and pictures come down into pinned memory. On
+the CPU the workers share the cores: the threads of one operator wait for each other at its end,
+those of two workers do not.
 """
 
 from __future__ import annotations
@@ -19,108 +19,68 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from functools import partial
-from weakref import WeakValueDictionary
 
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from vsifrnet.engine.backend import is_out_of_memory
+from vsifrnet.engine.cuda_graphs import RECORDING
 from vsifrnet.engine.interpolator import Interpolator
-from vsifrnet.engine.runner import RECORDING
+from vsifrnet.engine.sources import Convert, SourceFrame, Uploads
 
-__all__ = ["Convert", "SourceFrame", "Uploads", "Worker", "Workers"]
+__all__ = ["Slots", "Worker", "Workers"]
 
 log = logging.getLogger("vsifrnet")
 
 
-type Convert = Callable[[Tensor], Tensor]
-"""From a frame's samples to RGB (3, H, W), or back, on the device."""
+class Slots:
+    """Chooses the slot of each made frame. Thread-safe.
 
-
-class SourceFrame:
-    """A frame of the source clip, read when its samples are first asked for. Thread-safe.
-
-    ``to_rgb`` turns the samples into a picture once they are on the device; without it they are
-    one, (3, H, W), already.
+    Every worker has two slots, and each slot has one request at a time: while the worker makes the
+    picture of one, frames of the other are read or written. Slot s belongs to worker
+    ``s % workers``. Whichever slot is chosen, the picture is the same.
     """
 
-    def __init__(
-        self, number: int, read: Callable[[], Tensor], to_rgb: Convert | None = None
-    ) -> None:
-        self.number = number
-        self._read = read
-        self._to_rgb = to_rgb
-        self._samples: Tensor | None = None
-        self._lock = threading.Lock()
+    def __init__(self, workers: int, *, keep_pairs: bool) -> None:
+        """With ``keep_pairs`` all times of a pair go to one worker, which encodes the pair once.
 
-    @property
-    def samples(self) -> Tensor:
-        """The frame on the host; on CUDA in pinned memory."""
-        with self._lock:
-            if self._samples is None:
-                self._samples = self._read()
-            return self._samples
-
-    def picture(self, device: torch.device) -> Tensor:
-        """The frame on the device, RGB (3, H, W)."""
-        samples = self.samples.to(device, non_blocking=True)
-        return self._to_rgb(samples) if self._to_rgb else samples
-
-
-class Uploads:
-    """The last source frames on the device, whichever pairs and workers they are for.
-
-    Thread-safe. A frame that is gone is uploaded anew: what comes out is always the same.
-    """
-
-    def __init__(self, device: torch.device, kept: int) -> None:
-        """Keep up to ``kept`` frames."""
-        self.device = device
-        self._kept = kept
-        self._lock = threading.Lock()
-        self._frames: OrderedDict[int, tuple[Tensor, torch.cuda.Event | None]] = OrderedDict()
-
-    def __contains__(self, source: SourceFrame) -> bool:
-        with self._lock:
-            return source.number in self._frames
-
-    def get(self, source: SourceFrame) -> Tensor:
-        """The frame on the device, all numbers finite; on CUDA for the calling thread's stream.
-
-        Whoever uses it there holds it until that stream is done: its memory is another stream's.
+        On the CPU this is worth less than an even load: VapourSynth requests no more frames at
+        once than it has threads, so with a large ``multi`` on few cores they could all be of one
+        pair. Encoding a pair twice takes 7% of a frame's time; an idle worker costs more.
         """
-        key = source.number
-        with self._lock:
-            if key in self._frames:
-                self._frames.move_to_end(key)
-            frame, ready = self._frames.get(key, (None, None))
-        if frame is None:
-            frame = source.picture(self.device)
-            frame.nan_to_num_(0.0, 1.0, 0.0)
-            if self.device.type == "cuda":
-                ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                ready.record()
-            with self._lock:
-                self._frames[key] = frame, ready
-                while len(self._frames) > self._kept:
-                    self._frames.popitem(last=False)
-        elif ready is not None:
-            torch.cuda.current_stream(self.device).wait_event(ready)
-        return frame
+        self._workers = workers
+        self._keep_pairs = keep_pairs
+        self._turns = itertools.count()
+        self._sides = [itertools.count() for _ in range(workers)]
+        self._pairs: OrderedDict[int, int] = OrderedDict()
+        """Worker of each of the latest pairs."""
+        self._lock = threading.Lock()
 
-    def clear(self) -> None:
-        """Free all frames."""
+    def __len__(self) -> int:
+        return 2 * self._workers
+
+    def choose(self, pair: int) -> int:
+        """Return the slot for a frame that is made between the frames of ``pair``."""
+        if not self._keep_pairs:
+            return next(self._turns) % len(self)
         with self._lock:
-            self._frames.clear()
+            if pair in self._pairs:
+                worker = self._pairs.pop(pair)
+            else:
+                worker = next(self._turns) % self._workers
+            self._pairs[pair] = worker
+            while len(self._pairs) > 2 * len(self):
+                self._pairs.popitem(last=False)
+            return worker + self._workers * (next(self._sides[worker]) % 2)
 
 
 class Worker:
-    """One thread, on CUDA with a stream, that makes the pictures of one pair at a time.
+    """One thread that makes the pictures of one pair at a time, on CUDA in its own stream.
 
-    Work always runs on the worker's own thread, whichever of VapourSynth's asks for it: PyTorch
-    keeps a team of OpenMP threads for every thread that it was ever called from. The asking
-    thread waits without holding the GIL.
+    Work always runs on the worker's own thread, whichever thread requests it, because PyTorch
+    keeps a team of OpenMP threads for every thread that ever called it. The requesting thread
+    waits without holding the GIL.
     """
 
     def __init__(
@@ -130,13 +90,13 @@ class Worker:
         name: str,
         start: Callable[[], object] | None = None,
     ) -> None:
-        """``start`` is called once, by the worker's thread."""
+        """``start`` is called once, in the worker's thread."""
         self._interpolator = interpolator
         self._uploads = uploads
         self._stream: torch.cuda.Stream | None = None
         if uploads.device.type == "cuda":
             self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
-            # What the network's weights went up on.
+            # The network's weights were uploaded in the current stream.
             self._stream.wait_stream(torch.cuda.current_stream(uploads.device))
         self._executor = ThreadPoolExecutor(
             max_workers=1, thread_name_prefix=name, initializer=start
@@ -145,11 +105,11 @@ class Worker:
     def submit(
         self, first: SourceFrame, following: SourceFrame, t: Fraction, from_rgb: Convert | None
     ) -> Future[Tensor]:
-        """Make the picture of :meth:`Workers.make` after those asked for before."""
+        """Make the picture of :meth:`Workers.make` after those that were submitted before."""
         return self._executor.submit(self._make, first, following, t, from_rgb)
 
     def clear(self) -> None:
-        """Free what the worker holds, once it has made what it was asked for."""
+        """Free what the worker holds once it has made all submitted pictures."""
         self._executor.submit(self._interpolator.clear).result()
 
     def _make(
@@ -160,16 +120,17 @@ class Worker:
                 pair = (self._uploads.get(first), self._uploads.get(following))
                 picture = self._interpolator(*pair, t, key=(first.number, following.number))
                 picture = from_rgb(picture) if from_rgb else picture.to(pair[0].dtype)
-                # The pair is held until the picture is here, and so the stream is done with it.
+                # The pair is held until the download ends, and so until the stream is done with it.
                 return picture if self._stream is None else self._download(picture)
         except RuntimeError as error:
             if self._stream is not None:
-                with suppress(RuntimeError):  # as above; a device that is lost has said so
+                # The pair is held until here for the same reason. A lost device fails again.
+                with suppress(RuntimeError):
                     self._stream.synchronize()
             if not is_out_of_memory(error):
                 raise
-            # Whoever goes on with fewer workers needs what this one holds, and so do the variables
-            # of the calls that failed.
+            # The remaining workers need what this one holds, including the variables of the calls
+            # that failed.
             self._interpolator.clear()
             traceback.clear_frames(error.__traceback__)
             if isinstance(error, torch.OutOfMemoryError):
@@ -179,7 +140,7 @@ class Worker:
     def _download(self, picture: Tensor) -> Tensor:
         host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
         host.copy_(picture, non_blocking=True)
-        # Blocking: to wait in a loop, as a stream's synchronize does, would take a core.
+        # A blocking event sleeps; a stream's synchronize would poll and occupy a core.
         done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record()
         done.synchronize()
@@ -187,18 +148,18 @@ class Worker:
 
 
 class Workers:
-    """All workers of a device: fewer of them once its memory is full.
+    """All workers of a device; their number is reduced if its memory is full.
 
-    Each has two queues: while the picture of one is made, frames of the other are read or written.
-    On the CPU the workers share out the threads that PyTorch has when they are made.
+    On the CPU the workers share the threads that PyTorch has when they are created.
     """
 
     def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
-        # Neighbouring pairs share a frame, and so do the workers that they are on.
+        """Create one worker for each of ``interpolators``."""
+        # Neighbouring pairs share a frame, and so do the workers that make them.
         self._uploads = Uploads(device, len(interpolators) + 2)
         start: Callable[[], object] | None = None
         if device.type == "cuda":
-            # Of that thread alone; else it would put a context on the first GPU as well.
+            # For that thread alone: otherwise it would create a context on the first GPU as well.
             start = partial(torch.cuda.set_device, device)
         elif len(interpolators) > 1:
             cores = max(1, torch.get_num_threads() // len(interpolators))
@@ -208,97 +169,62 @@ class Workers:
             for index, interpolator in enumerate(interpolators)
         ]
         self._count = len(self._workers)
-        self._turns = itertools.count()
-        self._sides = [itertools.count() for _ in self._workers]
-        self._pairs: OrderedDict[int, int] = OrderedDict()
-        """The last pairs, each with its worker."""
-        self._reading: WeakValueDictionary[int, SourceFrame] = WeakValueDictionary()
-        """Frames in somebody's hands: neighbouring pairs are often asked for at the same time."""
+        self.slots = Slots(self._count, keep_pairs=device.type == "cuda")
+        """Slots in which pictures are requested."""
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._workers)
 
-    @property
-    def queues(self) -> int:
-        """Number of queues, in each of which one picture is asked for at a time."""
-        return 2 * self._count
-
-    def choose(self, pair: int) -> int:
-        """The queue for a frame that is made of pair ``pair``: any makes the same picture.
-
-        On CUDA all times of a pair go to one worker, which then encodes the pair once. On the CPU
-        frames take turns: VapourSynth asks for no more of them at a time than it has threads,
-        so that with a large ``multi`` on few cores all of these could be of one pair, and
-        encoding a pair twice costs less (7% of a frame) than a worker that has nothing to do.
-        """
-        if self._uploads.device.type == "cpu":
-            return next(self._turns) % self.queues
-        with self._lock:
-            worker = (
-                self._pairs.pop(pair) if pair in self._pairs else next(self._turns) % self._count
-            )
-            self._pairs[pair] = worker
-            while len(self._pairs) > 2 * self.queues:
-                self._pairs.popitem(last=False)
-            return worker + self._count * (next(self._sides[worker]) % 2)
-
     def make(
         self,
-        queue: int,
+        slot: int,
         first: SourceFrame,
         following: SourceFrame,
         t: Fraction,
         from_rgb: Convert | None = None,
     ) -> Tensor:
-        """The picture at time ``t`` between two frames, asked for in ``queue``.
+        """Return the picture at time ``t`` between two frames, requested in ``slot``.
 
         Returns:
-            What ``from_rgb`` makes of it, or (3, H, W) in the dtype of the frames; on the CPU.
+            The result of ``from_rgb`` on the CPU; without it the picture, (3, H, W), in the dtype
+            of the frames.
 
         Raises:
             torch.OutOfMemoryError: the device's memory is too small for a single worker.
         """
-        # By the asking thread: the worker's time is dear.
-        pair = self._read(first), self._read(following)
+        # Read in the calling thread so that the worker never waits for it.
+        pair = self._uploads.read(first), self._uploads.read(following)
         while True:
-            with self._lock:  # so that no worker is asked that has been dropped
+            with self._lock:  # No picture may be submitted to a worker that has been dropped.
                 count = len(self._workers)
-                future = self._workers[queue % self._count % count].submit(*pair, t, from_rgb)
+                future = self._workers[slot % self._count % count].submit(*pair, t, from_rgb)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
                 if not self._retreat(count):
                     raise
 
-    def _read(self, source: SourceFrame) -> SourceFrame:
-        """The frame, read unless it is on the device; of several that read it now, one's."""
-        if source not in self._uploads:
-            with self._lock:
-                source = self._reading.setdefault(source.number, source)
-            source.samples  # noqa: B018 (now, while its frame is at hand)
-        return source
-
     def _retreat(self, count: int) -> bool:
-        """Go on with fewer than ``count`` workers; False if there was only one."""
+        """Go on with fewer than ``count`` workers; return False if there was only one."""
         with self._lock:
             if count == 1:
                 return False
             if len(self._workers) < count:
-                return True  # another thread was quicker
+                return True  # Another thread has done it.
             dropped = self._workers.pop()
             log.warning("ifrnet: the device's memory is full: num_streams=%d from now", count - 1)
-            # Nobody is asked anything new before its memory is free, or the last worker would fail.
+            # Nothing new is submitted before the memory is free, or the last worker would fail.
             dropped.clear()
             self._uploads.clear()
             if self._uploads.device.type == "cuda":
-                # Some versions of PyTorch refuse this once a recording has failed.
+                # Some versions of PyTorch refuse this after a failed recording.
                 with RECORDING, suppress(RuntimeError):
                     torch.cuda.empty_cache()
             return True
 
 
 def _use_cores(controller: ThreadpoolController, count: int) -> None:
-    """Let PyTorch work with ``count`` threads for the calling thread, and for no other."""
-    torch.get_num_threads()  # PyTorch sets a thread's number when it first asks for it
+    """Let PyTorch work with ``count`` threads in the calling thread, and in no other."""
+    torch.get_num_threads()  # PyTorch sets a thread's number when it is first queried.
     controller.limit(limits=count, user_api="openmp")

@@ -23,12 +23,12 @@ import vapoursynth as vs
 from vsifrnet import ifrnet
 from vsifrnet.engine.backend import resolve
 from vsifrnet.engine.interpolator import Interpolator
-from vsifrnet.engine.workers import SourceFrame
+from vsifrnet.engine.sources import SourceFrame
 from vsifrnet.evaluation.official import Official
 from vsifrnet.graph import transport
 from vsifrnet.graph.yuv import Converter
 from vsifrnet.network import IFRNet
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 __all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
 
@@ -116,7 +116,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     """The official code in a ModifyFrame: upload, network, download and wait, for each frame."""
     device = resolve(task["device"]).device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    network = Official(weights.load(task["model"]).state, device, dtype)
+    network = Official(load_weights(task["model"]).state, device, dtype)
     right, bottom = _padding(clip.width, clip.height, task["scale"])
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
@@ -229,7 +229,7 @@ class _Middle(torch.nn.Module):
 
 def export_onnx(task: Task) -> None:
     """Write the network for two RGBS pictures of the task's size, padded, to its ``onnx``."""
-    network = _Middle(weights.load(task["model"]).build(), task["scale"]).eval()
+    network = _Middle(load_weights(task["model"]).build(), task["scale"]).eval()
     width, height = task["width"], task["height"]
     right, bottom = _padding(width, height, task["scale"])
     with torch.no_grad():

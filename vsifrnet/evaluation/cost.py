@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vsifrnet.engine import backend
+from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
 from vsifrnet.engine.interpolator import prepare
-from vsifrnet.engine.runner import CudaGraphRecorder, CudaGraphRunner, EagerRunner
+from vsifrnet.engine.runner import EagerRunner
 from vsifrnet.evaluation import contenders
 from vsifrnet.graph import transport
 from vsifrnet.graph.frames import Colour
 from vsifrnet.network import CONFIGS, IFRNet
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 __all__ = ["count", "profile", "table"]
 
@@ -79,7 +80,7 @@ def table() -> str:
 def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
     """Milliseconds that each stage of a made frame takes when it runs alone."""
     engine = backend.resolve(arguments.device, arguments.precision, arguments.num_streams)
-    network = prepare(weights.load(arguments.model), engine)
+    network = prepare(load_weights(arguments.model).build(), engine)
     eager = EagerRunner(network, scale=arguments.scale)
     clip = contenders.moving(width, height, 32)
     if arguments.clip:

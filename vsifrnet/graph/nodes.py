@@ -43,13 +43,13 @@ class Make:
     """ModifyFrame: the frame between the two of a pair, made by the network."""
 
     def __init__(
-        self, timeline: Timeline, transport: Transport, workers: Workers, queue: int
+        self, timeline: Timeline, transport: Transport, workers: Workers, slot: int
     ) -> None:
-        """``queue`` is the queue of ``workers`` that this node's frames wait in."""
+        """``slot`` is the slot of ``workers`` in which this node requests its pictures."""
         self._timeline = timeline
         self._transport = transport
         self._workers = workers
-        self._queue = queue
+        self._slot = slot
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
         """``f`` is the pair, a frame with the left frame's props, and the plan's frame."""
@@ -57,7 +57,7 @@ class Make:
         gap = Gap.read(planned.props)
         try:
             made = self._workers.make(
-                self._queue,
+                self._slot,
                 self._transport.source(gap.first, first),
                 self._transport.source(gap.next, following),
                 gap.time(self._timeline.position(n).time),

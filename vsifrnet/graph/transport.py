@@ -16,7 +16,7 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vsifrnet.engine.backend import Backend
-from vsifrnet.engine.workers import Convert, SourceFrame
+from vsifrnet.engine.sources import Convert, SourceFrame
 from vsifrnet.graph import frames
 from vsifrnet.graph.frames import DTYPES, Colour
 from vsifrnet.graph.yuv import Converter

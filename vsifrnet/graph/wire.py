@@ -10,7 +10,7 @@ From source to output; Python runs once a frame in the nodes marked with *::
                                                timing*: durations, times, scene change tags
 
 VapourSynth runs a ModifyFrame's callback for one frame at a time, so that there are several
-``made`` nodes: one for each queue of :class:`~vsifrnet.engine.workers.Workers`. ``pick`` is a
+``made`` nodes: one for each slot of :class:`~vsifrnet.engine.workers.Workers`. ``pick`` is a
 FrameEval, so that what is not shown is not requested.
 
 Frame n is a pure function of n and the source: nothing here remembers earlier frames, except for
@@ -86,8 +86,8 @@ def build(
 
     pair = [*map(retime, pairs(transport.clip, plan_clip, options.dup_max)), around[0], planned]
     made = [
-        uncached(pair[0].std.ModifyFrame(pair, Make(timeline, transport, workers, queue)))
-        for queue in range(workers.queues)
+        uncached(pair[0].std.ModifyFrame(pair, Make(timeline, transport, workers, slot)))
+        for slot in range(len(workers.slots))
     ]
     cut = [retime(rgb.clip), retime(shift(rgb.clip, 1))]
     blended = uncached(cut[0].std.ModifyFrame(cut, Blend(timeline)))
@@ -95,7 +95,7 @@ def build(
     finish_blended = Finish(rgb, left, options.matrix, warn)
 
     def make(n: int, gap: Gap, left_frame: vs.VideoFrame) -> vs.VideoNode:
-        return finish_made(n, made[workers.choose(gap.first)], left_frame)
+        return finish_made(n, made[workers.slots.choose(gap.first)], left_frame)
 
     def blend(n: int, gap: Gap, left_frame: vs.VideoFrame) -> vs.VideoNode:
         return finish_blended(n, blended, left_frame)

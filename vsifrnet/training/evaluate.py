@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from vsifrnet.engine.backend import PRECISIONS
+from vsifrnet.engine.backend import DTYPES
 from vsifrnet.evaluation.clips import mvtools, svpflow
 from vsifrnet.evaluation.metrics import ssim
 from vsifrnet.network import IFRNet
@@ -33,7 +33,7 @@ from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.sample import DataSet, collate
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 from vsifrnet.training.loop.validation import psnr
-from vsifrnet.weights.load import load
+from vsifrnet.weights.load import load_weights
 
 __all__ = ["METHODS", "Triplet", "evaluate_times", "interpolate", "synthetic_triplets", "triplets"]
 
@@ -204,15 +204,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--against", nargs="*", choices=tuple(METHODS), default=["blend"])
     parser.add_argument("--no-ssim", action="store_true")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--precision", choices=DTYPES, default="fp32")
     parser.add_argument("--worst", type=Path, help="picture of the ten worst frames of the first")
     parser.add_argument("--frames-csv", type=Path, help="write the numbers of every frame here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     networks = {
-        f"{path.parent.name}/{path.stem}": load(path)
+        f"{path.parent.name}/{path.stem}": load_weights(path)
         .build()
-        .to(PRECISIONS[arguments.precision])
+        .to(DTYPES[arguments.precision])
         .to(memory_format=torch.channels_last)
         for path in arguments.weights
     }

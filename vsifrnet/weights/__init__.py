@@ -1,1 +1,1 @@
-"""Weights: the registry of known models, downloads, safe loading and conversion."""
+"""Weights: the registry of known models, downloads, and safe loading of any file format."""

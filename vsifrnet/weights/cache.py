@@ -1,11 +1,11 @@
-"""The cache of models: where the files lie, whether they are intact, and which known one a file is.
+"""The cache of models: where files are, whether they are intact, and which model a file is.
 
-The cache holds the files as published, one folder a model. They are verified over their whole
-content when they arrive and again whenever they are looked up (SHA-1 of the largest takes about a
-tenth of a second), so there is no marker to go stale and no converted copy to trust.
+The cache holds the files as published, in one folder per model. Their whole content is verified
+when they arrive and again whenever they are looked up (SHA-1 of the largest takes about a tenth of
+a second), so no marker can go stale and no converted copy has to be trusted.
 
-A file arrives as ``<name>.<start of its digest>.part`` beside its place and is renamed once it is
-verified. A ``.part`` is never loaded.
+A file is written as ``<name>.<start of its digest>.part`` in the same folder and is renamed once it
+is verified. A ``.part`` file is never loaded.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ __all__ = [
 ]
 
 VARIABLE = "VSIFRNET_CACHE"
-"""Environment variable that names the cache folder; it is read, never set."""
+"""Environment variable that names the cache folder; it is only read, never set."""
 
 MAX_BYTES = 256 << 20
-"""No IFRNet file is larger: L in float64 is 158 MB."""
+"""Largest file that is accepted; the largest IFRNet, L in float64, is 158 MB."""
 
 logger = logging.getLogger(__name__)
 
 
 def folder() -> Path:
-    """The platform's cache folder for vsifrnet, or what ``VSIFRNET_CACHE`` says."""
+    """Return the cache folder: ``VSIFRNET_CACHE`` if it is set, otherwise the platform's own."""
     override = os.environ.get(VARIABLE)
     return Path(override).expanduser() if override else platformdirs.user_cache_path("vsifrnet")
 
 
 def digest(path: Path, kind: str) -> str:
-    """Return a file's digest; ``kind`` is "sha256" or "git" (:mod:`vsifrnet.weights.registry`)."""
+    """Return a file's digest of ``kind`` "sha256" or "git", as the registry writes it."""
     with path.open("rb") as stream:
         if kind == "sha256":
             return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
@@ -68,13 +68,13 @@ def digest(path: Path, kind: str) -> str:
 
 
 def verified(path: Path, file: File) -> bool:
-    """Whether ``path`` exists and has the content of ``file``."""
+    """Return whether ``path`` exists and has the content of ``file``."""
     return path.is_file() and digest(path, file.digest.partition(":")[0]) == file.digest
 
 
 def identify(path: Path) -> Model | None:
-    """The known model that a file is, byte for byte and whatever it is called."""
-    # An ncnn model is known by its weights; its graph is that of every model of its size.
+    """Return the known model whose content ``path`` has, whatever the file is called, or None."""
+    # An ncnn model is identified by its weights; models of one size share the same graph.
     path = path.with_suffix(".bin") if path.suffix.lower() == ".param" else path
     found = {digest(path, kind) for kind in ("sha256", "git")}
     for model in registry.MODELS:
@@ -86,7 +86,7 @@ def identify(path: Path) -> Model | None:
 
 
 def not_weights(head: bytes) -> str | None:
-    """What the first bytes of a file say it is, if that is a well-known mistake."""
+    """Return what a file is instead of weights, if its first bytes show a common mistake."""
     start = head.lstrip()[:64].lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return "an HTML page, not weights: it was saved from a web page instead of its raw address"
@@ -96,7 +96,7 @@ def not_weights(head: bytes) -> str | None:
 
 
 def find(model: Model) -> Path | None:
-    """The file to load, if all files of one of the model's sources are cached and intact."""
+    """Return the file to load if all files of one source of the model are cached and intact."""
     place = folder() / model.name
     for source in model.sources:
         if all(verified(place / file.name, file) for file in source.files):
@@ -105,7 +105,7 @@ def find(model: Model) -> Path | None:
 
 
 def damaged(model: Model) -> list[Path]:
-    """Files of the model in the cache that are not what was published."""
+    """Return the files of the model in the cache that are not what was published."""
     place = folder() / model.name
     return [
         place / file.name
@@ -117,15 +117,15 @@ def damaged(model: Model) -> list[Path]:
 
 @contextmanager
 def writing(model: Model) -> Iterator[Path]:
-    """The model's folder in the cache, for this process alone; others wait.
+    """Lock the model's folder in the cache for this process and return it; others wait.
 
     Raises:
-        CacheError: the folder, or whatever is done to it inside, cannot be written.
+        CacheError: writing to the folder failed, here or in the body of the ``with``.
     """
     place = folder() / model.name
     try:
         place.mkdir(parents=True, exist_ok=True)
-        # The system drops the lock of a process that dies.
+        # The operating system releases the lock of a process that dies.
         lock = filelock.FileLock(place / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -146,12 +146,12 @@ def writing(model: Model) -> Iterator[Path]:
 
 
 def part_of(place: Path, file: File) -> Path:
-    """Where ``file`` arrives in the model's folder ``place``."""
+    """Return the temporary name of ``file`` in the model's folder ``place``."""
     return place / f"{file.name}.{file.digest.partition(':')[2][:12]}.part"
 
 
 def accept(place: Path, file: File) -> bool:
-    """Give a file that has arrived its name, if it is verified."""
+    """Rename a complete file to its final name if it is verified; return whether it was."""
     part = part_of(place, file)
     if not verified(part, file):
         return False
@@ -160,7 +160,12 @@ def accept(place: Path, file: File) -> bool:
 
 
 def store(model: Model, source: Source, paths: Mapping[str, Path]) -> Path:
-    """Copy a source's files, by their names, into the cache; returns the file to load.
+    """Copy the files of a source into the cache and return the file to load.
+
+    Args:
+        model: the model that the files are.
+        source: the source whose files they are.
+        paths: where each file is now, by its name in the source.
 
     Raises:
         CacheError: a file is not what was published, or the cache cannot be written.

@@ -1,7 +1,7 @@
 """Downloads of known models into the cache.
 
-A download that broke off is continued by the next one, with Range. What it is continued with need
-not be the same upload (there is no If-Range): content that does not have the digest is deleted.
+An interrupted download is continued by the next one, with a Range request. The server may have
+another upload by then (no If-Range is sent), so content with the wrong digest is deleted.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ logger = logging.getLogger(__name__)
 
 
 class _AddressError(Exception):
-    """This address failed; the next one may do."""
+    """This address failed; the next one may work."""
 
 
 class _BrokenError(Exception):
-    """The transfer broke off; the same address may give the rest."""
+    """The transfer was interrupted; the same address may deliver the rest."""
 
 
 def fetch(model: Model, *, timeout: float = 30.0) -> Path:
-    """Make sure that the model is in the cache; returns the file to load.
+    """Make sure that the model is in the cache and return the file to load.
 
-    Sources and their addresses are tried in order. Safe with several processes at once: one
-    downloads, the others wait. ``timeout`` is in seconds, for connecting and for each read.
+    Sources and their addresses are tried in order. Several processes may call this at once: one
+    downloads and the others wait. ``timeout`` is in seconds, for connecting and for each read.
 
     Raises:
-        FetchError: no source could be had whole and verified.
+        FetchError: no source delivered all its files intact.
         CacheError: the cache cannot be written.
     """
     with cache.writing(model) as place:
@@ -66,8 +66,8 @@ def _fetch(model: Model, place: Path, timeout: float) -> Path:
 
 
 def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
-    """Fetch one file from the first address that has it; what went wrong is added to ``met``."""
-    if cache.accept(place, file):  # a process that died just before this left it
+    """Fetch one file from the first address that has it; failures are appended to ``met``."""
+    if cache.accept(place, file):  # A process that died just before the renaming left it.
         return
     part = cache.part_of(place, file)
     for address in file.addresses:
@@ -77,7 +77,7 @@ def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
             met.append(f"{address}: {error}")
             logger.warning("%s", met[-1])
         except OSError:
-            # The local end, a full disk for one: what came so far is no use there.
+            # Writing failed, for example on a full disk: the part is of no use there.
             part.unlink(missing_ok=True)
             raise
         else:
@@ -87,10 +87,10 @@ def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
 
 
 def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
-    """Fill ``part`` from ``address`` until it is verified.
+    """Download to ``part`` from ``address`` until it is verified.
 
     Raises:
-        _AddressError: the address does not have the file; a part of other content is deleted.
+        _AddressError: the address does not have the file; a part with other content is deleted.
         OSError: ``part`` cannot be written.
     """
     for _ in range(_TRIES):
@@ -101,7 +101,7 @@ def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
             if _size(part) <= start:
                 raise _AddressError(str(error)) from error
             reason = str(error)
-            continue  # with what is left
+            continue  # The next try requests what is missing.
         if cache.verified(part, file):
             return
         with part.open("rb") as stream:
@@ -110,7 +110,7 @@ def _transfer(address: str, part: Path, file: File, timeout: float) -> None:
         if not start:
             what = mistake or f"its digest is not {file.digest}"
             raise _AddressError(f"wrong content: {what}; deleted")
-        # The part that was continued may have been the wrong half: once more from the start.
+        # The part that was continued may have been wrong: download again from the start.
         reason = "wrong content"
     raise _AddressError(f"gave up after {_TRIES} tries: {reason}")
 
@@ -120,7 +120,7 @@ def _size(path: Path) -> int:
 
 
 def _receive(address: str, part: Path, start: int, file: File, timeout: float) -> None:
-    """One request: append what comes to ``part``, or write it anew where the server starts anew."""
+    """Send one request and append to ``part``; rewrite it if the server starts from 0."""
     headers = {"User-Agent": f"vsifrnet/{__version__}", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -131,7 +131,7 @@ def _receive(address: str, part: Path, start: int, file: File, timeout: float) -
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # there is no more: the part is whole, or not what it should be
+            return  # There is no more: the part is complete, or it is another file.
         raise _AddressError(f"HTTP status {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _AddressError(f"cannot be reached: {_reason(error)}") from error
@@ -141,7 +141,7 @@ def _receive(address: str, part: Path, start: int, file: File, timeout: float) -
             start = 0
             if response.status == HTTPStatus.PARTIAL_CONTENT:
                 part.unlink()
-                raise _BrokenError("another range came than was asked for")
+                raise _BrokenError("the server sent another range than was requested")
         length = response.headers.get("Content-Length")
         total = start + int(length) if length and length.isdecimal() else None
         if total is not None and (total > cache.MAX_BYTES or file.size not in (None, total)):
@@ -166,15 +166,15 @@ def _receive(address: str, part: Path, start: int, file: File, timeout: float) -
                 out.write(block)
                 bar.update(len(block))
         if total is not None and got < total:
-            raise _BrokenError(f"truncated: {got} of {total} bytes came")
+            raise _BrokenError(f"truncated: {got} of {total} bytes were received")
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    # Errors of the network must not be taken for those of the disk, which are OSError as well.
+    # Network errors must not be mistaken for disk errors, which are OSErrors too.
     try:
         return response.read1(_BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise _BrokenError(f"broke off: {_reason(error)}") from error
+        raise _BrokenError(f"interrupted: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:

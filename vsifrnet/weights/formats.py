@@ -1,7 +1,7 @@
-"""Files to state dicts: reading without running anything, and checking every key and value.
+"""File formats of weights: a file is read without running code, and every key and value is checked.
 
-Errors are ValueErrors that continue "<path>: ..."; :mod:`vsifrnet.weights.load` puts the path
-before.
+Errors are ValueErrors whose text continues "<path>: ..."; :mod:`vsifrnet.weights.load` adds the
+path.
 """
 
 from __future__ import annotations
@@ -18,31 +18,29 @@ from torch import Tensor
 
 from vsifrnet.network import CONFIGS, Config, IFRNet
 from vsifrnet.weights import cache
-from vsifrnet.weights import ncnn as convert
+from vsifrnet.weights.ncnn import read_ncnn
+from vsifrnet.weights.registry import SUFFIXES
 
-__all__ = ["SUFFIXES", "check", "read"]
+__all__ = ["check", "read"]
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_PICKLES = (".pth", ".pt", ".pkl")
-SUFFIXES = (".safetensors", *_PICKLES, ".param", ".bin")
-"""Of files that can be read."""
 
 
 def read(path: Path) -> Mapping[str, object]:
-    """The content of a file of any known format, unchecked.
+    """Return the tensors of a file of any known format, by their keys, unchecked.
 
     Raises:
-        ValueError: the file is damaged, hostile or of no known format.
+        ValueError: the file is damaged, unsafe or of no known format.
         OSError: the file cannot be read.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"has an unknown suffix; accepted are {', '.join(SUFFIXES)}")
+        raise ValueError(f"has an unknown suffix; it must be one of {', '.join(SUFFIXES)}")
     if suffix in (".param", ".bin"):
         param, binary = path.with_suffix(".param"), path.with_suffix(".bin")
         _check_start(param, f"{param.name} ")
         _check_start(binary, f"{binary.name} ")
-        return convert.read_ncnn(param, binary)
+        return read_ncnn(param, binary)
     _check_start(path)
     if suffix == ".safetensors":
         try:
@@ -53,7 +51,7 @@ def read(path: Path) -> Mapping[str, object]:
 
 
 def _check_start(path: Path, name: str = "") -> None:
-    """Refuse what is no weights file at first sight, before any of it is read."""
+    """Refuse a file that is obviously not weights, before any of it is parsed."""
     size = path.stat().st_size
     if size == 0:
         raise ValueError(f"{name}is empty")
@@ -68,16 +66,16 @@ def _check_start(path: Path, name: str = "") -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """What torch.load does not look at: the sizes that an archive claims, and its checksums."""
+    """Check what torch.load does not: the sizes that an archive claims, and its checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            # torch.save never compresses; a compressed member could unpack to any size.
+            # torch.save never compresses, and a compressed member could unpack to any size.
             compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
             size = sum(member.file_size for member in members)
             fits = not compressed and size <= path.stat().st_size
             damaged = archive.testzip() if fits else None
-    except Exception as error:  # zipfile raises some ten kinds on damaged archives
+    except Exception as error:  # zipfile raises about ten types for damaged archives.
         raise ValueError(f"is not an intact PyTorch file: {error}") from None
     if compressed:
         raise ValueError(
@@ -91,12 +89,12 @@ def _check_archive(path: Path) -> None:
 
 def _read_pickle(path: Path) -> Mapping[str, object]:
     with path.open("rb") as stream:
-        is_archive = stream.read(4) == b"PK\3\4"  # else the format of PyTorch before 1.6
+        is_archive = stream.read(4) == b"PK\3\4"  # Otherwise it is the format of PyTorch < 1.6.
     if is_archive:
         _check_archive(path)
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever damage makes of the unpickler
+    except Exception as error:  # Damage can make the unpickler raise anything.
         raise ValueError(_explain(str(error))) from None
     if not isinstance(raw, Mapping):
         raise ValueError(f"holds a {type(raw).__name__}, not a state dict")
@@ -104,21 +102,22 @@ def _read_pickle(path: Path) -> Mapping[str, object]:
 
 
 def _explain(message: str) -> str:
-    """What torch.load's message says, without its advice to load the file unsafely."""
+    """Return what torch.load's message says, without its advice to load the file unsafely."""
     name = re.search(r"GLOBAL ([\w.]+)", message)
     if name:
         return (
-            f"is a pickle that calls {name[1]}, which is no tensor data; such a file can run code "
-            "when it is loaded, so it was not"
+            f"is a pickle that calls {name[1]}, which is not tensor data; such a file can run code "
+            "when it is loaded, so it was not loaded"
         )
     reason = message.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
     return "is not an intact PyTorch file" + (f": {reason[:200]}" if reason else "")
 
 
 def check(raw: Mapping[str, object]) -> tuple[Config, dict[str, Tensor]]:
-    """Check a state dict strictly; returns the variant and a float32 copy, official keys.
+    """Check a state dict strictly; return its variant and a float32 copy with the official keys.
 
-    A ``module.`` before every key, from DistributedDataParallel, is taken off.
+    If every key starts with ``module.``, as DistributedDataParallel writes them, the prefix is
+    removed.
 
     Raises:
         ValueError: a key is missing, unknown or of the wrong shape or type, or a value is not
@@ -157,7 +156,7 @@ def check(raw: Mapping[str, object]) -> tuple[Config, dict[str, Tensor]]:
     infinite = [key for key, value in state.items() if not value.isfinite().all()]
     if infinite:
         raise ValueError(f"has NaN or infinite weights in {_some(infinite)}")
-    # A download that was cut off can leave zeros. No trained convolution is all zeros.
+    # An interrupted download can leave zeros; no trained convolution is all zeros.
     zero = [key for key, value in state.items() if value.ndim == 4 and not value.any()]
     if zero:
         raise ValueError(f"is damaged: all weights are zero in {_some(zero)}")

@@ -1,16 +1,13 @@
-"""Weights: a name or a path to a network, safely and strictly.
+"""Loading weights: the name or path of a model in, checked tensors out.
 
-Whatever comes in (a name; safetensors, the official .pth, ncnn's .param and .bin), what goes out
-is a complete float32 state dict in the official key layout with finite values, or a
-:class:`~vsifrnet.errors.WeightsError` that says what is wrong. No code from a file is ever run,
-nothing is skipped or filled in. Names are looked up here and in :mod:`vsifrnet.weights.registry`,
-downloads are :mod:`vsifrnet.weights.fetch`'s, files are read and checked by
-:mod:`vsifrnet.weights.formats`.
+Whatever comes in (a name; safetensors, the official .pth, or ncnn's .param and .bin), the result is
+a complete float32 state dict in the official key layout with finite values. Anything else is a
+:class:`~vsifrnet.errors.WeightsError` that says what is wrong. No code from a file is ever
+run, and no key is skipped or filled in.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +15,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vsifrnet.errors import CacheError, WeightsError
+from vsifrnet.errors import WeightsError
 from vsifrnet.network import Config, IFRNet
-from vsifrnet.weights import cache, fetch, registry
-from vsifrnet.weights import formats as checkpoint
+from vsifrnet.weights import cache, formats, registry
+from vsifrnet.weights.find import find_weights, imports_folder
 
-__all__ = [
-    "DEFAULT",
-    "Weights",
-    "imports_folder",
-    "load",
-    "locate",
-    "names",
-]
+__all__ = ["Weights", "load_weights"]
 
-DEFAULT = "ifrnet_s"
-"""Name of the model that is used when none is asked for; it lies in ``vsifrnet/models``."""
+BLIND = 1e-4
+"""Below this share of the largest other weight, the weights of t count as zero.
 
-MODELS = Path(__file__).parents[1] / "models"
+In weights that honour t these are among the largest (2.4 times the mean of the others in ifrnet_s).
+In weights that were trained at t = 0.5 alone they have decayed to zero, up to rounding.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +35,22 @@ class Weights:
     """A checked state dict in the official key layout."""
 
     name: str
-    """Name of the model where it is a known one, by name or by content; else the file's path."""
+    """Name of the model if it is a known or imported one; otherwise the path of the file."""
     config: Config
+    """Size of the network that the weights are for."""
     state: dict[str, Tensor]
-    """float32, on the CPU, the official keys."""
+    """Tensors by their official keys, float32, on the CPU."""
     t_blind: bool
-    """True when the weights ignore t and only ever make the middle frame."""
+    """True if the weights ignore t and only ever make the middle frame."""
     path: Path
-    """The file that was read."""
+    """File that was read."""
     info: registry.Model | None
-    """What is known of the model, where it is a known one."""
+    """Registry entry of the model if it is a known one, by name or by content."""
 
     def build(self) -> IFRNet:
-        """The network with these weights, float32, on the CPU, in evaluation mode."""
-        # Made without storage, then given the tensors: no initialisation, no random numbers.
+        """Return the network with these weights: float32, on the CPU, in evaluation mode."""
+        # The network is built without storage, so nothing is initialised and no random number
+        # is drawn; then it is given the tensors.
         with torch.device("meta"):
             network = IFRNet(self.config)
         state = {key: tensor.clone() for key, tensor in self.state.items()}
@@ -65,7 +59,7 @@ class Weights:
 
     @property
     def t_blind_reason(self) -> str:
-        """For messages to users of t-blind weights: what these can do, and which models can all."""
+        """Message to users of t-blind weights: what these can do, and which models do more."""
         return (
             f"model {self.name} ignores the time t and makes the middle frame only, so multi can "
             "be 2, 4, 8 or 16, by repeated halving; any other rate needs a model that honours t: "
@@ -73,23 +67,23 @@ class Weights:
         )
 
 
-def load(model: str | Path | None = None, *, auto_download: bool = False) -> Weights:
+def load_weights(model: str | Path | None = None, *, auto_download: bool = False) -> Weights:
     """Load a model.
 
     Args:
-        model: None for :data:`DEFAULT`; the name of a known or imported model, in whatever case;
-            or the path of a .safetensors, .pth, .pt, .pkl, .param or .bin file or of a folder
-            that holds ``ifrnet.param`` and ``ifrnet.bin``. A text that is a name is a name: for a
-            file or folder of the same name write ``./name`` or give a Path.
+        model: None for the default model; the name of a known or imported model, in any case; or
+            the path of a .safetensors, .pth, .pt, .pkl, .param or .bin file, or of a folder that
+            holds ``ifrnet.param`` and ``ifrnet.bin``. A string that is a model's name means that
+            model: for a file or folder of the same name write ``./name`` or pass a Path.
         auto_download: download a known model that is not in the cache.
 
     Raises:
         WeightsError: there is no such model or file, it could not be downloaded, or it is
-            damaged, hostile or not IFRNet's.
+            damaged, unsafe or not an IFRNet.
     """
-    path, info = locate(DEFAULT if model is None else model, auto_download=auto_download)
+    path, info = find_weights(model, auto_download=auto_download)
     try:
-        config, state = checkpoint.check(checkpoint.read(path))
+        config, state = formats.check(formats.read(path))
         info = info or cache.identify(path)
     except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -100,91 +94,13 @@ def load(model: str | Path | None = None, *, auto_download: bool = False) -> Wei
         name=info.name if info else path.stem if is_import else str(path),
         config=config,
         state=state,
-        t_blind=_t_blind(state) or (info is not None and not info.honours_t),
+        t_blind=_ignores_t(state) or (info is not None and not info.honours_t),
         path=path,
         info=info,
     )
 
 
-def names() -> list[str]:
-    """Every name that :func:`load` takes: the known models, then the imported ones."""
-    imported = sorted(path.stem for path in imports_folder().glob("[!.]*.safetensors"))
-    return [model.name for model in registry.MODELS] + imported
-
-
-def imports_folder() -> Path:
-    """Where ``vsifrnet models import`` puts converted files that are not of a known model."""
-    return cache.folder() / "imported"
-
-
-def locate(model: str | Path, *, auto_download: bool = False) -> tuple[Path, registry.Model | None]:
-    """The file to read for ``model``, and what is known of it where it is a known name.
-
-    Raises:
-        WeightsError: see :func:`load`.
-    """
-    if isinstance(model, str) and model:
-        info = registry.find(model)
-        if info is not None:
-            return _known(info, auto_download), info
-        imported = _imported(model)
-        if imported is not None:
-            return imported, None
-    elif not isinstance(model, Path):
-        raise WeightsError(f"model={model!r}: accepted is None, a name or a path")
-    try:
-        path = Path(model).expanduser()
-        is_folder, exists = path.is_dir(), path.exists()
-    except (OSError, RuntimeError) as error:  # a name that no file can have, an unknown user
-        raise WeightsError(f"model={str(model)[:80]!r}: {error.args[-1]}") from None
-    if is_folder:
-        if (path / "ifrnet.param").is_file():
-            return path / "ifrnet.param", None
-        raise WeightsError(f"{path}: is a folder without ifrnet.param and ifrnet.bin")
-    if exists:
-        return path, None
-    if isinstance(model, Path) or path.suffix.lower() in checkpoint.SUFFIXES or path.name != model:
-        raise WeightsError(f"{path}: there is no such file")
-    accepted = {name.casefold(): name for name in names()}
-    close = difflib.get_close_matches(model.casefold(), accepted, n=1)
-    raise WeightsError(
-        f"model={model!r}: there is no such model or file"
-        + "".join(f" (did you mean {accepted[name]}?)" for name in close)
-        + f"; accepted are {', '.join(accepted.values())}, or the path of a file"
-    )
-
-
-def _known(info: registry.Model, auto_download: bool) -> Path:
-    if info.packaged:
-        path = MODELS / info.sources[0].files[0].name
-        if not cache.verified(path, info.sources[0].files[0]):
-            raise WeightsError(f"{path}: is missing or damaged; install vsifrnet again")
-        return path
-    found = cache.find(info)
-    if found is not None:
-        return found
-    if auto_download:
-        try:
-            return fetch.fetch(info)
-        except CacheError as error:
-            raise WeightsError(str(error)) from error
-    damaged = "".join(f" ({path} is damaged)" for path in cache.damaged(info))
-    raise WeightsError(
-        f"model={info.name!r}: is not on this machine{damaged}; "
-        f"run `vsifrnet models fetch {info.name}`, or pass auto_download=True"
-    )
-
-
-def _imported(name: str) -> Path | None:
-    for path in imports_folder().glob("[!.]*.safetensors"):
-        if path.stem.casefold() == name.casefold():
-            return path
-    return None
-
-
-def _t_blind(state: Mapping[str, Tensor]) -> bool:
-    # t is the last input channel of decoder 4. In weights that honour t it is among the largest
-    # (2.4 times the mean of the others in ifrnet_s), in weights that were trained at t = 0.5 alone
-    # it has decayed to zero; what is far below the others' rounding in half precision is zero.
+def _ignores_t(state: Mapping[str, Tensor]) -> bool:
+    """Return whether t has no effect: it is the last input channel of decoder 4."""
     weight = state["decoder4.convblock.0.0.weight"].abs()
-    return bool(weight[:, -1].max() <= 1e-4 * weight[:, :-1].max())
+    return bool(weight[:, -1].max() <= BLIND * weight[:, :-1].max())

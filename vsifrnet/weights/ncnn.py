@@ -1,14 +1,13 @@
 """Weights of ifrnet-ncnn-vulkan (``ifrnet.param`` and ``ifrnet.bin``) as an official state dict.
 
-ncnn's ``.param`` is the graph as text, one layer a line; its ``.bin`` is the layers' weights one
-after the other, without names, shapes or a checksum. So the graph says which number is which, and
-it is checked strictly: it must be IFRNet's, layer by layer, or nothing is read. References:
+ncnn's ``.param`` is the graph as text, one layer per line; its ``.bin`` holds the layers' weights
+one after the other, without names, shapes or a checksum. Only the graph says which number is which,
+so it is checked strictly: it must be IFRNet's, layer by layer, or the file is refused. References:
 ``param-and-model-file-structure`` and ``operation-param-weight-table`` in the ncnn wiki.
 
-What is imported are the weights, with the official code's meaning: the network in
-:mod:`vsifrnet.network` subtracts the pair's mean before encoding, where ifrnet-ncnn-vulkan
-subtracts 0.5 whatever the pair, so its pictures differ slightly from what the same weights make
-here.
+The weights are used as the official code uses them: :mod:`vsifrnet.network` subtracts the mean of
+the pair before encoding, whereas ifrnet-ncnn-vulkan always subtracts 0.5. Its pictures therefore
+differ slightly from those made here with the same weights.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ __all__ = ["read_ncnn"]
 
 _MAGIC = "7767517"
 _MAX_TEXT = 1 << 20
-_FP32, _FP16 = 0, 0x01306B47  # tags before the weights of a convolution
+_FP32, _FP16 = 0, 0x01306B47  # Tags in front of the weights of a convolution.
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layer:
-    """A line of a ``.param``."""
+    """One line of a ``.param`` file."""
 
     kind: str
     name: str
@@ -63,7 +62,7 @@ def _parse_line(line: str) -> _Layer:
         parameters: Parameters = {}
         for pair in rest[last:]:
             index, value = pair.split("=")
-            if int(index) <= -23300:  # an array: its length, then its items
+            if int(index) <= -23300:  # An array is its length, then its items.
                 length, *items = map(float, value.split(","))
                 if length != len(items):
                     raise ValueError
@@ -74,7 +73,7 @@ def _parse_line(line: str) -> _Layer:
         raise ValueError(f"line {line[:80]!r} cannot be read") from None
     if len(rest) < last or not 0 <= first <= last:
         raise ValueError(f"line {line[:80]!r} cannot be read")
-    # A layer of the program itself is named with its namespace, as ifrnet.Warp.
+    # The program's own layers are named with their namespace, as in ifrnet.Warp.
     kind = "Warp" if kind.split(".")[-1] == "Warp" else kind
     return _Layer(
         kind=kind,
@@ -86,7 +85,7 @@ def _parse_line(line: str) -> _Layer:
 
 
 class _Bin:
-    """A ``.bin``, read from its beginning to its end."""
+    """A ``.bin`` file, read from beginning to end."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -103,12 +102,12 @@ class _Bin:
         return np.frombuffer(self.take(4 * count), "<f4").astype(np.float32)
 
     def tagged(self, count: int) -> npt.NDArray[np.float32]:
-        """Weights of a convolution: a tag that says how they are stored, and they."""
+        """Read weights of a convolution, after the tag that says how they are stored."""
         tag = int.from_bytes(self.take(4), "little")
         if tag == _FP32:
             return self.floats(count)
         if tag == _FP16:
-            padded = self.take((2 * count + 3) // 4 * 4)  # to a multiple of 4 bytes
+            padded = self.take((2 * count + 3) // 4 * 4)  # Padded to a multiple of 4 bytes.
             return np.frombuffer(padded, "<f2", count).astype(np.float32)
         raise ValueError(
             f"weights with tag 0x{tag:08X} are neither fp32 nor fp16 (0x{_FP16:08X}); "
@@ -117,23 +116,24 @@ class _Bin:
 
 
 def _weights(layer: _Layer, key: str, binary: _Bin) -> dict[str, Tensor]:
-    """The weights of one layer, which the graph has shown to be what ``key`` says."""
+    """Read the weights of one layer, which the graph check has matched with ``key``."""
     size = {index: int(v) for index, v in layer.parameters.items() if isinstance(v, float)}
     out = size[0]
     if layer.kind == "PReLU":
         return {f"{key}.weight": torch.from_numpy(binary.floats(out))}
     kernel, count = size[1], size[6]
     weight = binary.tagged(count).reshape(out, -1, kernel, kernel)
-    if layer.kind == "Deconvolution":  # PyTorch has the input channels first
+    if layer.kind == "Deconvolution":  # PyTorch has the input channels first.
         weight = np.ascontiguousarray(weight.swapaxes(0, 1))
     bias = binary.floats(out)
     return {f"{key}.weight": torch.from_numpy(weight), f"{key}.bias": torch.from_numpy(bias)}
 
 
 def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:
-    """Read an IFRNet as ifrnet-ncnn-vulkan ships it, of any variant, fp32 or fp16.
+    """Read an IFRNet in the form of ifrnet-ncnn-vulkan, of any variant, fp32 or fp16.
 
-    Returns a state dict in the official key layout, float32; values are not checked.
+    Returns:
+        A float32 state dict in the official key layout, whose values are not checked.
 
     Raises:
         ValueError: the graph is not IFRNet's, or the weights do not fit it.
@@ -161,7 +161,7 @@ def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:
                 blobs[layer.outputs[0]] = inputs[layer.outputs[0]]
                 continue
             ids = [blobs[blob] for blob in layer.inputs]
-            if layer.kind == "Split":  # ncnn copies what is used more than once
+            if layer.kind == "Split":  # ncnn copies a blob that is used more than once.
                 blobs |= dict.fromkeys(layer.outputs, ids[0])
                 continue
             made, key = graph.layers[expression(layer.kind, layer.parameters, ids)]
@@ -178,7 +178,7 @@ def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:
         except ValueError as error:
             raise ValueError(f"{binary.name}: layer {layer.name}: {error}") from None
         for name, tensor in weights.items():
-            # The encoder is there twice, once for each picture.
+            # The graph contains the encoder twice, once for each picture.
             if name in state and not torch.equal(state[name], tensor):
                 raise ValueError(f"{binary.name}: {name} differs between the two encoders")
             state[name] = tensor

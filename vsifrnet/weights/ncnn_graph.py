@@ -1,8 +1,8 @@
-"""The graph of IFRNet as ifrnet-ncnn-vulkan has it, to compare others with.
+"""The graph of IFRNet in ifrnet-ncnn-vulkan, which imported graphs are compared with.
 
-A layer is known by what it computes: its type, all its parameters and the blobs that it reads. So
-two graphs are equal if every layer of one is found in the other, whatever layers and blobs are
-called and in whatever order they come.
+A layer is identified by what it computes: its type, all its parameters and the blobs that it reads.
+Two graphs are equal if every layer of one is found in the other, whatever their layers and blobs
+are called and in whatever order they are written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ __all__ = ["Expression", "Graph", "Parameters", "Value", "expected", "expression
 type Value = float | tuple[float, ...]
 type Parameters = dict[int, Value]
 type Expression = tuple[str, tuple[Value, ...], tuple[int, ...]]
-"""A layer by what it computes: its type, all its parameters and the blobs it reads."""
+"""What a layer computes: its type, all its parameters and the blobs that it reads."""
 
-# The parameters of each layer type by index, with ncnn's defaults; _SAME is another's value.
+# Parameters of each layer type by index, with ncnn's defaults. The default of a parameter in _SAME
+# is the value of another parameter.
 _SAME = {11: 1, 12: 2, 13: 3, 14: 4, 15: 4, 16: 14}
 _CONVOLUTION = {0: 0.0, 1: 0.0, 2: 1.0, 3: 1.0, 4: 0.0, 5: 0.0, 6: 0.0, 9: 0.0}
 _DEFAULTS: dict[str, Mapping[int, Value]] = {
@@ -37,11 +38,11 @@ _DEFAULTS: dict[str, Mapping[int, Value]] = {
 _ADD, _MULTIPLY, _SUBTRACT_FROM = 0, 2, 7  # BinaryOp
 _SUM = 1  # Eltwise
 _BILINEAR = 2  # Interp
-_REST = -233.0  # Slice: what is left
+_REST = -233.0  # Slice: the remaining channels
 
 
 def expression(kind: str, given: Parameters, inputs: Sequence[int]) -> Expression:
-    """Every parameter written out, so that equal layers compare equal."""
+    """Return a layer with every parameter written out, so that equal layers compare equal."""
     defaults = _DEFAULTS[kind]
     same = _SAME if kind in ("Convolution", "Deconvolution") else {}
     unknown = given.keys() - defaults.keys() - same.keys()
@@ -51,31 +52,34 @@ def expression(kind: str, given: Parameters, inputs: Sequence[int]) -> Expressio
     for index, other in same.items():
         values[index] = given.get(other, values[other])
     values |= given
-    ordered = sorted(inputs) if kind == "BinaryOp" else inputs  # both in use are commutative
+    ordered = sorted(inputs) if kind == "BinaryOp" else inputs
     return kind, tuple(value for _, value in sorted(values.items())), tuple(ordered)
 
 
 @dataclass
 class Graph:
-    """The graph that is expected: every layer, with the keys of its weights."""
+    """The expected graph: every layer, with the keys of its weights."""
 
     layers: dict[Expression, tuple[tuple[int, ...], str]] = field(default_factory=dict)
-    """What a layer computes -> its output blobs and the key of its weights ("": none)."""
+    """Output blobs of each layer and the key of its weights, which is "" if it has none."""
     blobs: int = 0
+    """Number of blobs so far."""
 
     def input(self) -> int:
+        """Add a blob and return its id."""
         self.blobs += 1
         return self.blobs
 
     def add(
         self, kind: str, given: Parameters, *inputs: int, outputs: int = 1, key: str = ""
     ) -> tuple[int, ...]:
+        """Add a layer and return the ids of its outputs."""
         made = tuple(self.input() for _ in range(outputs))
         self.layers[expression(kind, given, inputs)] = made, key
         return made
 
     def slice(self, x: int, *channels: int) -> tuple[int, ...]:
-        """The last size may be written out or as "the rest"."""
+        """Add a Slice, whose last size may be written out or as "the rest"."""
         sizes = tuple(map(float, channels))
         made = self.add("Slice", {0: sizes}, x, outputs=len(sizes))
         rest = expression("Slice", {0: (*sizes[:-1], _REST)}, (x,))
@@ -85,6 +89,7 @@ class Graph:
     def convolution(
         self, x: int, key: str, channels: tuple[int, int], kernel: int = 3, stride: int = 1
     ) -> int:
+        """Add a convolution, or with kernel 4 a transposed one, of (input, output) channels."""
         into, out = channels
         kind = "Deconvolution" if kernel == 4 else "Convolution"
         size = into * out * kernel * kernel
@@ -93,16 +98,18 @@ class Graph:
         return self.add(kind, given, x, key=key)[0]
 
     def prelu(self, x: int, key: str, channels: int) -> int:
+        """Add a PReLU."""
         return self.add("PReLU", {0: channels}, x, key=key)[0]
 
     def block(
         self, x: int, key: str, channels: tuple[int, int], kernel: int = 3, stride: int = 1
     ) -> int:
-        """Convolution and PReLU."""
+        """Add a convolution and its PReLU."""
         x = self.convolution(x, f"{key}.0", channels, kernel, stride)
         return self.prelu(x, f"{key}.1", channels[1])
 
     def encoder(self, x: int, config: Config) -> list[int]:
+        """Add the encoder of one picture and return its features, from fine to coarse."""
         features = []
         into, kernel = 3, config.stem
         for level, out in enumerate(config.pyramid, start=1):
@@ -121,6 +128,7 @@ class Graph:
         side: int,
         outputs: Sequence[int],
     ) -> tuple[int, ...]:
+        """Add a decoder and return its output, split into ``outputs`` channels."""
         key = f"decoder{level}.convblock"
         hidden = channels[1]
         (x,) = self.add("Concat", {}, *parts)
@@ -137,18 +145,19 @@ class Graph:
         return self.slice(x, *outputs)
 
     def refined(self, flow: int, coarse: int) -> int:
-        """flow + 2 * coarse at twice its resolution."""
+        """Add ``flow + 2 * coarse``, with the coarse flow at twice its resolution."""
         (up,) = self.add("Interp", {0: _BILINEAR, 1: 2.0, 2: 2.0}, coarse)
         return self.add("Eltwise", {0: _SUM, 1: (1.0, 2.0)}, flow, up)[0]
 
     def warp(self, flow: int, picture: int) -> int:
+        """Add a warp of ``picture`` by ``flow``."""
         return self.add("Warp", {}, flow, picture)[0]
 
 
 def expected(config: Config) -> tuple[Graph, dict[str, int], int]:
-    """IFRNet as ifrnet-ncnn-vulkan has it: the graph, its inputs by name, its output.
+    """Return IFRNet as ifrnet-ncnn-vulkan has it: the graph, its inputs by name, its output.
 
-    The pictures go in with the mean taken off and come out without it; t is a plane in the
+    The input pictures have their mean subtracted, and so has the output; t is a plane in the
     resolution of the coarsest features.
     """
     graph = Graph()

@@ -1,51 +1,55 @@
-"""The known models: what each is, where it comes from, how its files are verified. Data only.
+"""The known models: what each is, where it comes from, how its files are verified.
 
-A model has one source or several, in order of preference; a source is one file, or several that
-lie together in a folder. A file is verified by its ``digest`` over the whole content:
+This module is data only and imports nothing. A model has one or more sources, in order of
+preference; a source is one file, or several files in one folder. A file is verified by the
+``digest`` of its whole content:
 
 * ``sha256:<hex>``: SHA-256 of the content;
-* ``git:<hex>``: the git blob id, SHA-1 over ``blob <size>\\0`` and the content. The official
-  checkpoints are published in git repositories, whose blob ids are known without a download;
-  their SHA-256 is not known yet. SHA-1 finds every accident, and no second preimage of it is
-  known, but the publisher himself could have made two files with one id. Replace an id by the
-  SHA-256 when it is known.
+* ``git:<hex>``: the git blob id, which is SHA-1 of ``blob <size>\\0`` and the content. The
+  official checkpoints are published in git repositories, whose blob ids are known without a
+  download; their SHA-256 is not known yet. SHA-1 detects every accidental change, and no second
+  preimage is known, but the publisher could have made two files with the same id. Replace an id
+  by the SHA-256 once that is known.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODELS", "File", "Metric", "Model", "Source", "find", "honouring_t"]
+__all__ = ["MODELS", "SUFFIXES", "File", "Metric", "Model", "Source", "find", "honouring_t"]
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".pkl", ".param", ".bin")
+"""Suffixes of weights files that can be read; .param and .bin are two files of one model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """One file: its name in the cache, how it is verified and where it can be had."""
+    """One file: its name in the cache, its digest and its download addresses."""
 
     name: str
     digest: str
     """``sha256:<hex>`` or ``git:<hex>``."""
     addresses: tuple[str, ...] = ()
-    """In order of preference; empty for a file of the package."""
+    """Download addresses in order of preference; empty for a file of the package."""
     size: int | None = None
-    """Bytes, where known."""
+    """Size in bytes, if known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One way to have a model."""
+    """One place that a model can be had from."""
 
     format: str
-    """What the files are: ``safetensors``, ``pth`` or ``ncnn``."""
+    """Format of the files: ``safetensors``, ``pth`` or ``ncnn``."""
     origin: str
     """Repository and commit, or who made it."""
     files: tuple[File, ...]
-    """The first one is the one to load; the others lie beside it."""
+    """Files of one folder; the first one is the one to load."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A published result: mean PSNR in dB and mean SSIM; IE is the interpolation error."""
+    """A published result: mean PSNR in dB, mean SSIM, and the interpolation error (IE)."""
 
     data: str
     psnr: float
@@ -55,18 +59,18 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model under the name that users know."""
+    """One known model."""
 
     name: str
     variant: str
     """Key of :data:`vsifrnet.network.CONFIGS`: S, base or L."""
     training_set: str
     honours_t: bool
-    """False: made for t = 0.5 only, the middle frame, whatever t is asked for."""
+    """False if the model makes the middle frame (t = 0.5), whatever t is asked for."""
     licence: str
     sources: tuple[Source, ...]
     packaged: bool = False
-    """True: the file is part of the package, in ``vsifrnet/models``."""
+    """True if the file is part of the package, in ``vsifrnet/models``."""
     metrics: tuple[Metric, ...] = ()
 
 
@@ -84,7 +88,7 @@ def _addresses(repository: str, commit: str, path: str) -> tuple[str, ...]:
 
 
 def _official(name: str, *, pth: str, ncnn_param: str, ncnn_bin: str) -> tuple[Source, ...]:
-    """The sources of an official checkpoint; arguments are git blob ids."""
+    """Return the sources of an official checkpoint; the arguments are git blob ids."""
     folder = {"S": "IFRNet_small", "L": "IFRNet_large"}.get(name.split("_")[1], "IFRNet")
     return (
         Source(
@@ -244,7 +248,7 @@ MODELS: tuple[Model, ...] = (
 
 
 def find(name: str) -> Model | None:
-    """The model of that name, in whatever case, or None."""
+    """Return the model of that name, in any case, or None."""
     for model in MODELS:
         if model.name.casefold() == name.casefold():
             return model
@@ -252,5 +256,5 @@ def find(name: str) -> Model | None:
 
 
 def honouring_t() -> tuple[str, ...]:
-    """Names of the models that make a frame at any time t."""
+    """Return the names of the models that make a frame at any time t."""
     return tuple(model.name for model in MODELS if model.honours_t)

@@ -15,7 +15,7 @@ import torch
 
 from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.training.loop.checkpoint import export_weights
-from vsifrnet.weights import load as weights
+from vsifrnet.weights.load import load_weights
 
 __all__ = ["average", "main"]
 
@@ -27,7 +27,7 @@ def average(paths: Sequence[Path], out: Path) -> None:
         WeightsError: a file is missing, damaged or not IFRNet's.
         TrainingError: they are of different sizes, or ``out`` cannot be written.
     """
-    models = [weights.load(path) for path in paths]
+    models = [load_weights(path) for path in paths]
     sizes = {model.config.name for model in models}
     if len(sizes) > 1:
         raise TrainingError(f"these are of different sizes ({', '.join(sorted(sizes))})")
