@@ -22,10 +22,11 @@ from vsifrnet.engine.backend import resolve
 from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.sample import DataSet, Sample
 from vsifrnet.training.data.synthetic import LayeredMotion
-from vsifrnet.training.loop.curve import read_log
 from vsifrnet.training.loop.distributed import process_group
 from vsifrnet.training.loop.initialize import fresh_network
-from vsifrnet.training.loop.trainer import Settings, Trainer
+from vsifrnet.training.loop.journal import read_log
+from vsifrnet.training.loop.settings import Settings
+from vsifrnet.training.loop.trainer import Trainer
 from vsifrnet.training.losses import SyntheticLoss
 
 

@@ -10,7 +10,15 @@ import torch
 
 from vsifrnet.errors import InputError
 
-__all__ = ["PRECISIONS", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
+__all__ = [
+    "PRECISIONS",
+    "Backend",
+    "describe",
+    "explain",
+    "is_out_of_memory",
+    "multiplies_bfloat16",
+    "resolve",
+]
 
 log = logging.getLogger("vsifrnet")
 
@@ -57,7 +65,7 @@ def resolve(
     else:
         accepted = ", ".join(repr(name) for name in ("auto", *PRECISIONS))
         raise InputError(f"precision={precision!r}: accepted are {accepted}")
-    if dtype == torch.bfloat16 and chosen.type == "cuda" and not _multiplies_bfloat16(chosen):
+    if dtype == torch.bfloat16 and chosen.type == "cuda" and not multiplies_bfloat16(chosen):
         raise InputError(
             f"precision={precision!r}: {describe(chosen)} has no such instructions; accepted there "
             "are 'auto', 'fp32' and 'fp16'"
@@ -132,7 +140,10 @@ def _has_kernels(device: torch.device) -> bool:
     return False
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether the device has bfloat16 instructions; emulated it is slower than float32."""
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
@@ -140,10 +151,7 @@ def _fastest(device: torch.device) -> torch.dtype:
     """The lowest precision that the hardware multiplies natively."""
     if device.type == "cuda":
         return torch.float16
-    # Emulated bf16 is ten times slower than float32, so only with the instructions for it.
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
 
 
 def is_out_of_memory(error: Exception) -> bool:
