@@ -178,7 +178,8 @@ def _measure(result: Result, vspipe: str, folder: Path) -> None:
     if process.wait() != 0 or match is None or int(match[1]) != frames:
         result.error = messages.strip().splitlines()[-1] if messages.strip() else "vspipe failed"
         return
-    result.seconds.append(float(match[2]))
+    # vspipe prints hundredths of a second, so that a short run can take none.
+    result.seconds.append(max(float(match[2]), 0.01))
     if cpu is not None and (ready := re.search(r"ready after ([\d.]+) s", messages)):
         result.cpu_seconds.append(cpu - float(ready[1]))
 
