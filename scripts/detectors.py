@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
+from cut_clips import CutClip, cut_clips, decode_grey, splice
 from drawings import drawings, encoded
-from programmes import Programme, decode_grey, programmes, splice
 from tqdm import tqdm
 
 from vsifrnet.detect import held, scenes
@@ -29,27 +29,28 @@ OWN_CUTS = {
     "earth.mp4": (),
     "fillets_intro_20s.mp4": (),
 }
-"""Seen by eye; fillets_intro_20s has two dissolves and a wipe, no cut."""
+"""Cuts of the real clips, seen by eye; fillets_intro_20s has two dissolves and a wipe only."""
 
 Detector = Callable[[vs.VideoNode], list[bool]]
-"""A decision for each frame of the clip, of which the last counts for nothing."""
+"""Decides for each frame of a clip whether a cut follows; the last decision does not count."""
 
 
 def ours(threshold: float) -> Detector:
+    """Return this package's detector."""
     return lambda clip: [
         scenes.is_cut(frame.props, threshold) for frame in scenes.gap_scores(clip).frames()
     ]
 
 
 def scxvid(clip: vs.VideoNode) -> list[bool]:
-    """scxvid at its defaults."""
+    """Run scxvid at its defaults."""
     clip = vs.core.scxvid.Scxvid(clip.resize.Bilinear(format=vs.YUV420P8))
     first = [bool(frame.props._SceneChangePrev) for frame in clip.frames()]
     return [*first[1:], False]
 
 
 def mvtools(clip: vs.VideoNode) -> list[bool]:
-    """SCDetection of mvtools at its defaults, with blocks of 8."""
+    """Run mvtools' SCDetection at its defaults, with blocks of 8."""
     clip = clip.resize.Bilinear(format=vs.YUV420P8)
     vectors = vs.core.mv.Analyse(vs.core.mv.Super(clip), isb=True, blksize=8)
     clip = vs.core.mv.SCDetection(clip, vectors)
@@ -57,7 +58,7 @@ def mvtools(clip: vs.VideoNode) -> list[bool]:
 
 
 def from_arrays(frames: Sequence[Sequence[npt.NDArray[np.uint8]]], format: int) -> vs.VideoNode:
-    """A clip of these planes."""
+    """Return a clip of these frames, each a list of planes."""
     height, width = frames[0][0].shape
     blank = vs.core.std.BlankClip(
         width=width, height=height, format=format, length=len(frames), fpsnum=24, keep=True
@@ -73,30 +74,30 @@ def from_arrays(frames: Sequence[Sequence[npt.NDArray[np.uint8]]], format: int) 
 
 
 def cuts(arguments: argparse.Namespace) -> None:
-    """Tables of the cut detectors."""
+    """Print the tables of the cut detectors."""
     detectors: dict[str, Detector] = {"ours": ours(arguments.threshold)}
     if arguments.others:
         detectors |= {"scxvid": scxvid, "mvtools": mvtools}
     clips = {arguments.data / "clips" / name: own for name, own in OWN_CUTS.items()}
-    material: list[Programme] = [
-        programme
+    material: list[CutClip] = [
+        made
         for seed in range(arguments.count)
-        for programme in programmes(arguments.data / "training-set", arguments.half, seed)
+        for made in cut_clips(arguments.data / "training-set", arguments.half, seed)
     ]
     for path, own in clips.items():
-        material.append(Programme(path.name, decode_grey(path), frozenset(own)))
+        material.append(CutClip(path.name, decode_grey(path), frozenset(own)))
     material += [splice(clips, seed) for seed in range(4)]
 
     counts: dict[str, dict[str, Any]] = {}
-    for programme in tqdm(material, unit="clip"):
-        clip = from_arrays([[frame] for frame in programme.frames], vs.GRAY8)
-        row = counts.setdefault(programme.name, {"gaps": 0, "cuts": 0})
-        row["gaps"] += len(programme.frames) - 1
-        row["cuts"] += len(programme.cuts)
+    for known in tqdm(material, unit="clip"):
+        clip = from_arrays([[frame] for frame in known.frames], vs.GRAY8)
+        row = counts.setdefault(known.name, {"gaps": 0, "cuts": 0})
+        row["gaps"] += len(known.frames) - 1
+        row["cuts"] += len(known.cuts)
         for name, detector in detectors.items():
             found = {k for k, cut in enumerate(detector(clip)[:-1]) if cut}
             right, wrong = row.get(name, (0, 0))
-            row[name] = right + len(found & programme.cuts), wrong + len(found - programme.cuts)
+            row[name] = right + len(found & known.cuts), wrong + len(found - known.cuts)
     print("| material | gaps | cuts |", *(f" {name}: found, false |" for name in detectors))
     print("|---|---|---|" + "---|" * len(detectors))
     for kind, row in counts.items():
@@ -110,7 +111,7 @@ def cuts(arguments: argparse.Namespace) -> None:
 
 
 def held_frames(arguments: argparse.Namespace) -> None:
-    """Confusion table of the detector of held frames."""
+    """Print the confusion table of the detector of held frames."""
     width, height = (int(side) for side in arguments.size.split("x"))
     sources = (arguments.data / "training-set" / "SOURCES.tsv").read_text().splitlines()
     drawn = [line.split("\t")[0] for line in sources if line.endswith("\tdrawn")]
@@ -139,13 +140,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("detector", choices=["cuts", "held"])
     parser.add_argument(
-        "--data", type=Path, default=Path("../shared"), help="has clips, training-set"
+        "--data", type=Path, default=Path("../shared"), help="folder with clips and training-set"
     )
-    parser.add_argument("--half", type=int, choices=[0, 1], default=1, help="of the pictures")
-    parser.add_argument("--count", type=int, help="of each kind of clip (40), or of scenes (6)")
-    parser.add_argument("--threshold", type=float, help="default: the detector's")
-    parser.add_argument("--size", default="1920x1080", help="of the held scenes")
-    parser.add_argument("--others", action="store_true", help="scxvid and mvtools too")
+    parser.add_argument(
+        "--half", type=int, choices=[0, 1], default=1, help="half of the pictures [1]"
+    )
+    parser.add_argument(
+        "--count", type=int, help="number of clips of each kind [40], or of scenes [6]"
+    )
+    parser.add_argument("--threshold", type=float, help="threshold [the detector's]")
+    parser.add_argument("--size", default="1920x1080", help="size of the held scenes [1920x1080]")
+    parser.add_argument("--others", action="store_true", help="also run scxvid and mvtools")
     arguments = parser.parse_args()
     module, count, run = {"cuts": (scenes, 40, cuts), "held": (held, 6, held_frames)}[
         arguments.detector

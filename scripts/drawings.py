@@ -1,4 +1,4 @@
-"""Drawn clips whose held frames are known, encoded by x264, for ``detectors.py``.
+"""Drawn clips with known held frames, encoded by x264, for ``detectors.py``.
 
 A scene is a drawn background with ink lines and a face whose mouth, 40x20 pixels at 1080p, opens
 and closes. Moving parts keep their share of the frame at other sizes; speeds are in pixels.
@@ -23,7 +23,7 @@ Planes = list[npt.NDArray[np.uint8]]
 
 FRAMES = 12
 MOUTH = (0.15, 0.8, 0.4, 1.0, 0.3, 0.7)
-"""How far it is open, drawing by drawing."""
+"""How far the mouth is open in each drawing, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Drawings:
 
     name: str
     frames: list[Array]
-    """(H, W, 3) RGB in 0..255."""
+    """Frames (H, W, 3), RGB in 0..255."""
     held: tuple[bool, ...]
-    """A gap each."""
+    """Whether the frames on both sides of each gap are one drawing."""
 
 
 class Scene:
@@ -61,14 +61,14 @@ class Scene:
         self.mouth = face + np.array([0, 0.5 * radius])
 
     def softened(self) -> Scene:
-        """Out of focus: edges of about four pixels."""
+        """Blur the sheet so that edges become about four pixels wide; return the scene."""
         self.sheet = cv2.GaussianBlur(self.sheet, (0, 0), 1.5)
         return self
 
     def show(
         self, x: float = 0, y: float = 0, zoom: float = 1, mouth: float | None = None
     ) -> Array:
-        """The frame with the camera at (x, y) pixels from the middle."""
+        """Return the frame that the camera sees at (x, y) pixels from the middle of the sheet."""
         middle = np.array([self.sheet.shape[1], self.sheet.shape[0]]) / 2 + [x, y]
         corner = np.array([self.width, self.height]) / 2 - zoom * middle
         matrix = np.array([[zoom, 0, corner[0]], [0, zoom, corner[1]]])
@@ -86,7 +86,7 @@ class Scene:
 
 
 def drawings(picture: Path, size: tuple[int, int], seed: int) -> Iterator[Drawings]:
-    """The same scene held, and moving in ways that look nearly still."""
+    """Yield clips of one scene: held, and moving in ways that look nearly still."""
     random = np.random.default_rng(seed)
     scene = Scene(picture, size, seed)
     soft = Scene(picture, size, seed).softened()
@@ -113,13 +113,13 @@ def drawings(picture: Path, size: tuple[int, int], seed: int) -> Iterator[Drawin
 
 
 def grained(frame: Array, deviation: float, random: np.random.Generator) -> Array:
-    """With grey Gaussian grain, new in each frame."""
+    """Add grey Gaussian grain, which is new in each frame."""
     grain = random.normal(size=(*frame.shape[:2], 1)).astype(np.float32) * deviation
     return np.clip(frame + grain, 0, 255)
 
 
 def encoded(frames: list[Array], crf: int, preset: str = "medium") -> list[Planes]:
-    """What x264 makes of them: planes of YUV420P8, frame by frame."""
+    """Encode frames by x264 and return the decoded planes of each, YUV420P8."""
     buffer = io.BytesIO()
     height, width = frames[0].shape[:2]
     with av.open(buffer, "w", format="matroska") as container:

@@ -1,4 +1,4 @@
-"""Held drawings bridged, measured: drawn figures on twos and threes against their true in-betweens.
+"""How well held drawings are bridged: figures on twos and threes against their true in-betweens.
 
     python scripts/rhythm.py TRAINING_SET [--strip FILE.png]
 
@@ -18,10 +18,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import vapoursynth as vs
 from PIL import Image
 
 from vsifrnet import ifrnet
+from vsifrnet.evaluation import metrics
 
 core = vs.core
 
@@ -30,7 +32,7 @@ LENGTH = 26
 
 
 def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
-    """True frames, uint8 (H, W, 3)."""
+    """Return the true frames of a moving figure, uint8 (H, W, 3)."""
     rng = random.Random(seed)
     backgrounds = sorted((data / "backgrounds").glob("*.webp"))
     sprites = sorted((data / "sprites").glob("*.webp"))
@@ -46,7 +48,7 @@ def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
     for n in range(LENGTH):
         eased = 0.5 - 0.5 * math.cos(math.pi * n / (LENGTH - 1))
         x, y = (a + (b - a) * eased for a, b in zip(begin, end, strict=True))
-        # Placed to a fraction of a pixel, on a canvas that the sprite is turned on.
+        # The transform places the sprite to a fraction of a pixel.
         angle = math.radians(turn * eased)
         cos, sin = math.cos(angle), math.sin(angle)
         cx, cy = sprite.width / 2, sprite.height / 2
@@ -59,6 +61,7 @@ def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
 
 
 def to_clip(frames: list[np.ndarray]) -> vs.VideoNode:
+    """Return a clip of RGB frames."""
     height, width, _ = frames[0].shape
     blank = core.std.BlankClip(None, width, height, vs.RGB24, len(frames), 24, 1, keep=True)
 
@@ -72,17 +75,18 @@ def to_clip(frames: list[np.ndarray]) -> vs.VideoNode:
 
 
 def picture(clip: vs.VideoNode, n: int) -> np.ndarray:
+    """Return frame ``n`` of an RGB clip, (H, W, 3)."""
     with clip.get_frame(n) as frame:
         return np.dstack([np.asarray(frame[p]) for p in range(3)])
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
-    return 10 * math.log10(255**2 / max(error, 1e-9))
+def score(made: np.ndarray, truth: np.ndarray) -> float:
+    """Return the PSNR in dB of a picture in 0..255."""
+    return metrics.psnr(*(torch.from_numpy(picture / 255) for picture in (made, truth)))
 
 
 def first_frames(pattern: list[int]) -> list[int]:
-    """For every frame, the first frame of its drawing."""
+    """Return the first frame of each frame's drawing."""
     firsts: list[int] = []
     while len(firsts) < LENGTH:
         held = pattern[len(set(firsts)) % len(pattern)]
@@ -91,6 +95,7 @@ def first_frames(pattern: list[int]) -> list[int]:
 
 
 def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
+    """Mix each drawing with the next by their distance in time."""
     starts = sorted(set(firsts))
 
     def made(n: int) -> np.ndarray:
@@ -103,7 +108,7 @@ def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
 
 
 def dropped(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
-    """Duplicates dropped, the drawings taken as evenly spaced, interpolated back to the length."""
+    """Drop duplicates, take the drawings as evenly spaced, and interpolate back to the length."""
     starts = sorted(set(firsts))
     drawings = core.std.SelectEvery(held, LENGTH, starts, modify_duration=False)
     even = ifrnet(drawings.std.AssumeFPS(fpsnum=len(starts)), fps_num=LENGTH, sc=False)
@@ -131,10 +136,10 @@ def main() -> int:
                 "drop and even out": dropped(held, firsts),
                 "bridge": partial(picture, bridged),
             }
-            last = max(firsts)  # what comes after it has no next drawing
+            last = max(firsts)  # frames after it have no next drawing
             shown = [n for n in range(last) if firsts[n] != n]
             for name, make in makers.items():
-                results[name] += [psnr(make(n), truth[n]) for n in shown]
+                results[name] += [score(make(n), truth[n]) for n in shown]
             if arguments.strip and seed == 0 and pattern == [3]:
                 row = range(9, 13)
                 rows = [[truth[n] for n in row]]

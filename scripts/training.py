@@ -1,4 +1,4 @@
-"""Whether the data side holds training back: samples/s with it, and with one constant sample.
+"""How much making the data slows training: samples/s with it, and with one constant sample.
 
     python scripts/training.py TRAINING_SET [--crop 256 --batch 32 --workers 16]
     torchrun --nproc-per-node 2 scripts/training.py TRAINING_SET
@@ -22,26 +22,27 @@ from vsifrnet.engine.backend import resolve
 from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.sample import DataSet, Sample
 from vsifrnet.training.data.synthetic import LayeredMotion
-from vsifrnet.training.loop.curve import read_log
 from vsifrnet.training.loop.distributed import process_group
 from vsifrnet.training.loop.initialize import fresh_network
-from vsifrnet.training.loop.trainer import Settings, Trainer
+from vsifrnet.training.loop.journal import read_log
+from vsifrnet.training.loop.settings import Settings
+from vsifrnet.training.loop.trainer import Trainer
 from vsifrnet.training.losses import SyntheticLoss
 
 
 class Constant:
-    """A data set that costs nothing."""
+    """A data set of one sample, which costs nothing."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
 
     def sample(self, index: int) -> Sample:
-        """The sample, whatever ``index``."""
+        """Return the sample, whatever ``index`` is."""
         return self._sample
 
 
 def speed(data: DataSet, device: torch.device, arguments: argparse.Namespace) -> float:
-    """Samples/s of one run, over all processes."""
+    """Return the samples/s of one run, over all processes."""
     every = max(arguments.steps // 6, 1)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
@@ -74,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     assets = Assets(arguments.assets)
-    # As after the first minutes of a run: no picture is read for the first time.
+    # Read every picture once, as the first minutes of a run do.
     for number in range(len(assets.backgrounds)):
         assets.background(number)
     for number in range(len(assets.sprites)):

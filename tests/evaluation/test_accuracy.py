@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from vsifrnet.cli import main
-from vsifrnet.evaluation.protocols import DATASETS, GOPRO, MIDDLEBURY
+from vsifrnet.evaluation.protocols import BENCHMARKS, GOPRO, MIDDLEBURY
 from vsifrnet.weights.load import load_weights
 
 
@@ -144,14 +144,14 @@ def test_8x_is_the_mean_of_seven_times(tmp_path, capsys):
 @pytest.mark.parametrize(("name", "make"), [("ucf101", ucf101), ("gopro", gopro)])
 def test_layouts(name, make, tmp_path):
     make(tmp_path)
-    samples = DATASETS[name].samples(tmp_path)
-    assert len(samples) == {"ucf101": 2, "gopro": 11}[name]
-    assert all(path.is_file() for sample in samples for path in sample.paths())
-    assert len({sample.name for sample in samples}) == len(samples)
+    entries = BENCHMARKS[name].entries(tmp_path)
+    assert len(entries) == {"ucf101": 2, "gopro": 11}[name]
+    assert all(path.is_file() for entry in entries for path in entry.paths())
+    assert len({entry.name for entry in entries}) == len(entries)
 
 
 def test_middlebury_pads_with_zeros_to_640x480():
-    padding = DATASETS["middlebury"].padding
+    padding = BENCHMARKS["middlebury"].padding
     picture = torch.rand(3, 380, 420)
     padded = padding.apply(picture)
     assert padded.shape == (3, 480, 640)
@@ -163,10 +163,10 @@ def test_middlebury_pads_with_zeros_to_640x480():
 
 def test_middlebury_has_the_interpolation_error(tmp_path):
     middlebury(tmp_path)
-    dataset = DATASETS["middlebury"]
-    assert [sample.name for sample in dataset.samples(tmp_path)] == MIDDLEBURY
-    assert dataset.metrics == ("psnr", "ssim", "ie")
-    assert all(len(values) == 3 for values in dataset.published.values())
+    benchmark = BENCHMARKS["middlebury"]
+    assert [sample.name for sample in benchmark.entries(tmp_path)] == MIDDLEBURY
+    assert benchmark.metrics == ("psnr", "ssim", "ie")
+    assert all(len(values) == 3 for values in benchmark.published.values())
 
 
 def test_goes_on_where_it_stopped(tmp_path, capsys):
@@ -195,7 +195,7 @@ def test_goes_on_where_it_stopped(tmp_path, capsys):
     ("remove", "named"),
     [
         ("tri_testlist.txt", "tri_testlist.txt: this list is missing"),
-        ("sequences/00001/0002/im2.png", "im2.png is missing; Vimeo90K wants tri_testlist.txt"),
+        ("sequences/00001/0002/im2.png", "im2.png is missing; Vimeo90K needs tri_testlist.txt"),
     ],
 )
 def test_names_what_is_missing(remove, named, tmp_path, capsys):
@@ -222,7 +222,7 @@ def test_names_what_is_broken(tmp_path, capsys):
 def test_other_wrong_input(tmp_path, capsys):
     code, _, err = run(capsys, "ucf101", "--data", tmp_path / "nothing")
     assert code == 1
-    assert "there is no such folder; UCF101 wants <id>/{frame_00" in err
+    assert "there is no such folder; UCF101 needs <id>/{frame_00" in err
     code, _, err = run(capsys, "gopro", "--data", tmp_path)
     assert code == 1
     assert f"{GOPRO[0]}: this folder is missing" in err

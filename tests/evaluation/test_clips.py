@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from vsifrnet.cli import main
-from vsifrnet.evaluation import clips
+from vsifrnet.evaluation import clips, methods
 
 WIDTH, HEIGHT = 96, 64
 
@@ -39,22 +39,24 @@ def clip(tmp_path_factory):
 
 
 def test_measures_the_same_frames_and_leaves_out_cuts_and_stills(clip):
-    used = clips.methods()
+    used = methods.installed()
     assert {"blend", "mvtools"} <= set(used)
     opened = clips.open_clip(clip, used, count=50)
     # 5 lies in a picture that stands still, 11 between two scenes.
-    assert list(opened.numbers) == [1, 3, 7, 9, 13, 15, 17]
+    assert [number for number, _ in opened.places] == [1, 3, 7, 9, 13, 15, 17]
     for frame in opened.frames():
         left, true, right = (np.asarray(t) * 255 for t in (frame.left, frame.true, frame.right))
         blend = np.asarray(frame.made["blend"]) * 255
         assert np.abs(blend - (left + right) / 2).max() <= 2
         (score,) = (s for s in frame.scores("waves") if s.method == "blend")
         assert score.psnr == pytest.approx(peak_signal_noise_ratio(true, blend, data_range=255))
-    assert len(clips.open_clip(clip, used, count=3).numbers) <= 3
+    assert len(clips.open_clip(clip, used, count=3).places) <= 3
+    late = clips.open_clip(clip, used, count=50, first=12)
+    assert [number for number, _ in late.places] == [13, 15, 17]
 
 
 def test_every_method_keeps_the_even_frames_in_place(clip):
-    for name, method in clips.methods().items():
+    for name, method in methods.installed().items():
         dropped = vs.core.bs.VideoSource(str(clip), cachemode=0)[::2]
         doubled = method(dropped)
         for k in (0, 3, 7):
@@ -91,7 +93,7 @@ def test_wrong_input(clip, tmp_path, capsys):
     for arguments, message in (
         ((tmp_path / "nothing.mkv",), "nothing.mkv: there is no such file"),
         ((tmp_path / "text.mkv",), "text.mkv: not a video"),
-        ((clip, clip), "waves.mkv: two files of this name"),
+        ((clip, clip), "waves.mkv: two files have this name"),
         ((clip, "--frames", "0"), "--frames 0: must be at least 1"),
     ):
         assert main(["bench", "clips", *map(str, arguments), "-q"]) == 1

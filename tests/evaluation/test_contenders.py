@@ -1,26 +1,34 @@
-"""Contenders of the speed comparison show the same frames."""
+"""What the speed benchmark compares does the same work."""
 
-from __future__ import annotations
-
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from conftest import scene
 
-from vsifrnet.engine.interpolator import Interpolator
-from vsifrnet.engine.sources import SourceFrame
 from vsifrnet.evaluation import contenders
-from vsifrnet.graph import transport
-from vsifrnet.graph.yuv import Converter
+from vsifrnet.evaluation.official import Official
+from vsifrnet.evaluation.task import Task, moving, source
+from vsifrnet.weights.load import load_weights
+
+TASK = Task(width=96, height=64, precision="fp32", num_streams=1)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_the_official_code_and_the_network_agree(scale: float) -> None:
+    images = [torch.from_numpy(scene(n, 96, 64).transpose(2, 0, 1).copy())[None] for n in (0, 2)]
+    network = load_weights().build()
+    official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        made = network(*images, torch.tensor([0.3]), scale)
+    torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
 
 
 def test_contenders_show_the_same_frames() -> None:
-    clip = contenders.moving(96, 64, 4)
-    task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
-    ours, official = (
-        contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
-        for name in ("ours", "official")
-    )
+    clip = moving(96, 64, 4)
+    ours, official = (contenders.CONTENDERS[name](clip, TASK) for name in ("ours", "official"))
     for n in range(2, 5):
         with ours.get_frame(n) as a, official.get_frame(n) as b:
             for p in range(3):
@@ -31,37 +39,38 @@ def test_contenders_show_the_same_frames() -> None:
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_contenders_that_pad_show_the_same_frames(scale: float, tmp_path: Path) -> None:
     # Of a width that has to be padded: each does so in its own way, which shows up to its right.
-    width, height = 248, 96
-    clip = contenders.moving(width, height, 4)
-    task = {"multi": 2, "model": None, "scale": scale, "device": "cpu", "precision": "fp32"}
-    task |= {"width": width, "height": height, "onnx": str(tmp_path / "network.onnx")}
-    contenders.export_onnx(task)
+    onnx = tmp_path / "network.onnx"
+    task = replace(TASK, width=248, height=96, scale=scale, onnx=str(onnx))
+    clip = moving(task.width, task.height, 4)
+    contenders.export_onnx(task, onnx)
     ours, *others = (
-        contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
-        for name in ("ours", "official", "ort", "ov")
+        contenders.CONTENDERS[name](clip, task) for name in ("ours", "official", "ort", "ov")
     )
     for n in range(2, 5):
         for other in others:
-            assert (other.width, other.height) == (width, height)
+            assert (other.width, other.height) == (task.width, task.height)
             with ours.get_frame(n) as a, other.get_frame(n) as b:
                 steps = np.asarray(a[0]).astype(int) - np.asarray(b[0])
-                assert abs(steps)[:, : width - 64].max() <= 2
+                assert abs(steps)[:, : task.width - 64].max() <= 2
 
 
 @pytest.mark.parametrize("name", ["no-network", "host"])
-def test_without_the_network_all_else_is_done(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, replaced in (
-        (Interpolator, "__call__"),
-        (SourceFrame, "picture"),
-        (Converter, "from_rgb"),
-        (transport, "choose"),
-    ):
-        monkeypatch.setattr(owner, replaced, getattr(owner, replaced))  # put back at the end
-    clip = contenders.moving(96, 64, 4)
-    task = {"multi": 2, "model": None, "scale": 1.0, "device": "cpu", "precision": "fp32"}
-    out = contenders.CONTENDERS[name](clip, {**task, "num_streams": 1})
+def test_without_the_network_all_else_is_done(name: str) -> None:
+    clip = moving(96, 64, 4)
+    out = contenders.CONTENDERS[name](clip, TASK)
     assert out.num_frames == 8
     with clip.get_frame(1) as left, clip.get_frame(2) as right, out.get_frame(3) as made:
         luma, before, after = (np.asarray(frame[0]).astype(int) for frame in (made, left, right))
         assert abs(luma - before).max() <= 1
         assert abs(luma - after).max() > 4
+
+
+def test_a_video_is_repeated_up_to_the_length(tmp_path: Path) -> None:
+    video = str(Path(__file__).resolve().parents[2] / "examples" / "launch.webm")
+    clip = source(replace(TASK, clip=video), 400)
+    assert (clip.num_frames, clip.width, clip.height) == (400, 96, 64)
+
+
+def test_a_task_survives_its_text() -> None:
+    task = replace(TASK, clip="/vidéos/a 'b'.mkv", scale=0.5)
+    assert Task.from_json(task.to_json()) == task

@@ -22,11 +22,19 @@ from vsifrnet.errors import DataError, NotFiniteError, TrainingError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Sample
+from vsifrnet.training.loop.average import moving_average
 from vsifrnet.training.loop.checkpoint import load_checkpoint
-from vsifrnet.training.loop.curve import draw_curve, read_log
 from vsifrnet.training.loop.initialize import fresh_network
-from vsifrnet.training.loop.optim import Muon, learning_rate, orthogonalize
-from vsifrnet.training.loop.trainer import Settings, Trainer
+from vsifrnet.training.loop.journal import draw_curve, read_log
+from vsifrnet.training.loop.optim import (
+    Muon,
+    make_optimizers,
+    orthogonalize,
+    rate_at,
+    schedule,
+)
+from vsifrnet.training.loop.settings import Settings
+from vsifrnet.training.loop.trainer import Trainer
 from vsifrnet.training.loop.validation import ClipTriplets, validate
 from vsifrnet.training.losses import SyntheticLoss
 from vsifrnet.weights.load import load_weights
@@ -347,13 +355,67 @@ def test_a_muon_step_by_hand():
 
 
 def test_the_learning_rate_rises_then_falls_to_its_last():
-    rates = [learning_rate(i, 100, peak=1.0, last=0.1, warmup=10) for i in range(101)]
+    rates = [rate_at(i, steps=100, last=0.1, warmup=10) for i in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[:10] == sorted(rates[:10])
     assert rates[10] == 1.0
     assert rates[55] == pytest.approx(0.55)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[100] == pytest.approx(0.1)
+
+
+def test_a_schedule_goes_on_at_any_step_and_gives_each_optimizer_its_share():
+    def optimizers():
+        return make_optimizers(fresh_network("S", 0), "muon", weight_decay=0.0, dtype=torch.float32)
+
+    def rates(steps: range, start: int) -> list[list[float]]:
+        schedules = schedule(optimizers(), peak=2e-3, last=2e-5, warmup=3, steps=12, step=start)
+        found = []
+        for _ in steps:
+            found.append([one.get_last_lr()[0] for one in schedules])
+            for one in schedules:
+                one.optimizer.step()
+                one.step()
+        return found
+
+    whole = rates(range(12), 0)
+    assert whole[7:] == rates(range(7, 12), 7)
+    for n, (muon, adamw) in enumerate(whole):
+        assert muon == pytest.approx(2e-3 * rate_at(n, steps=12, last=0.01, warmup=3))
+        assert adamw == pytest.approx(0.4 * muon)
+
+
+def test_the_moving_average_rises_to_its_decay():
+    parameter = nn.Linear(1, 1, bias=False)
+    parameter.weight.data.fill_(1.0)
+    average = moving_average(parameter, 0.2)
+    expected = 1.0
+    for step, value in enumerate((3.0, -2.0, 5.0, 0.0)):
+        parameter.weight.data.fill_(value)
+        average.update_parameters(parameter)
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+        assert float(average.module.weight) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_checkpoint_of_before_the_schedulers_goes_on(tmp_path):
+    """Older versions kept no initial learning rate in the optimisers' groups."""
+    for folder in ("new", "old"):
+        trainer(tmp_path / folder, steps=2).run()
+    path = tmp_path / "old" / "checkpoint.pt"
+    state = load_checkpoint(path)
+    for optimizer in state["optimizers"]:
+        for group in optimizer["param_groups"]:
+            del group["initial_lr"]
+            group["lr"] = 0.0
+    torch.save(state, path)
+    for folder in ("new", "old"):
+        run = trainer(tmp_path / folder, steps=4)
+        run.resume()
+        run.run()
+    a, b = (load_checkpoint(tmp_path / folder / "checkpoint.pt") for folder in ("new", "old"))
+    assert equal(a["network"], b["network"])
+    assert equal(a["ema"], b["ema"])
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ vsifrnet bench accuracy snu-film-hard --data ~/SNU-FILM --model IFRNet_Vimeo90K.
 
 def add_parser(subparsers: options.Subparsers) -> None:
     """Declare the command."""
-    from vsifrnet.evaluation.protocols import DATASETS
+    from vsifrnet.evaluation.protocols import BENCHMARKS
 
-    layouts = "\n".join(f"  {name:17} {d.layout}" for name, d in DATASETS.items())
+    layouts = "\n".join(f"  {name:17} {d.layout}" for name, d in BENCHMARKS.items())
     parser = options.add_command(
         subparsers,
         "accuracy",
@@ -30,7 +30,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
         f"Data sets and what DIR has to hold:\n{layouts}",
         example=EXAMPLE,
     )
-    parser.add_argument("dataset", choices=tuple(DATASETS), metavar="DATASET")
+    parser.add_argument("dataset", choices=tuple(BENCHMARKS), metavar="DATASET")
     parser.add_argument("--data", type=Path, metavar="DIR", required=True)
     parser.add_argument(
         "--out",
@@ -44,7 +44,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options.add_overwrite(parser)
-    # The scale is the protocol's; published figures are of float32.
+    # The scale is the protocol's, and published figures are of float32.
     engine = (name for name in options.ENGINE if name != "scale")
     options.add_arguments(parser, *engine, precision="fp32")
 
@@ -54,12 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from vsifrnet import files
-    from vsifrnet.evaluation import accuracy
-    from vsifrnet.evaluation.protocols import DATASETS
+    from vsifrnet.evaluation import accuracy, report
+    from vsifrnet.evaluation.protocols import BENCHMARKS
 
-    dataset = DATASETS[arguments.dataset]
-    samples = accuracy.load_samples(dataset, arguments.data)
-    interpolator, loaded = options.interpolator(arguments, scale=dataset.scale)
+    benchmark = BENCHMARKS[arguments.dataset]
+    entries = accuracy.list_entries(benchmark, arguments.data)
+    interpolator, loaded = options.interpolator(arguments, scale=benchmark.scale)
     out: Path | None = arguments.out
     results: list[accuracy.Result] = []
     if out is not None:
@@ -69,31 +69,31 @@ def run(arguments: argparse.Namespace) -> int:
             if name in ("dataset", "data", "model", "ensemble", "device", "precision")
         }
         if files.claim_folder(out, settings, overwrite=arguments.overwrite):
-            results = accuracy.load_results(out / "samples.csv", dataset, samples)
-    done = {result.sample for result in results}
+            results = accuracy.load_results(out / "samples.csv", benchmark, entries)
+    done = {result.entry for result in results}
     if done:
-        log.info("%d of %d samples are done already", len(done), len(samples))
+        log.info("%d of %d samples are done already", len(done), len(entries))
 
-    remaining = [sample for sample in samples if sample.name not in done]
-    progress = tqdm(total=len(samples), initial=len(done), unit="sample", disable=arguments.quiet)
-    with progress, accuracy.Rows(out and out / "samples.csv", dataset, results) as rows:
-        for made in accuracy.evaluate(interpolator, dataset, remaining):
+    remaining = [entry for entry in entries if entry.name not in done]
+    progress = tqdm(total=len(entries), initial=len(done), unit="sample", disable=arguments.quiet)
+    with progress, accuracy.Rows(out and out / "samples.csv", benchmark, results) as rows:
+        for made in accuracy.evaluate(interpolator, benchmark, remaining):
             rows.add(made)
             results += made
             progress.update()
-            mean = accuracy.summary(dataset, results)["psnr"]
+            mean = accuracy.summary(benchmark, results)["psnr"]
             if math.isfinite(mean):
                 progress.set_postfix_str(f"PSNR {mean:.2f}")
-    means = accuracy.summary(dataset, results)
+    means = accuracy.summary(benchmark, results)
     if out is not None:
         with files.replacing(out / "summary.json") as partial:
-            partial.write_text(accuracy.to_json(means) + "\n", encoding="utf-8")
+            partial.write_text(report.to_json(means) + "\n", encoding="utf-8")
         worst = accuracy.save_worst(
-            interpolator, dataset, samples, results, out, count=arguments.worst
+            interpolator, benchmark, entries, results, out, count=arguments.worst
         )
         log.info("%s: samples.csv, summary.json and %d pictures", out, len(worst))
     text = (
-        accuracy.to_json(means) if arguments.json else accuracy.table(dataset, loaded.name, means)
+        report.to_json(means) if arguments.json else accuracy.table(benchmark, loaded.name, means)
     )
     print(text)  # noqa: T201 (what was asked for)
     return 0

@@ -1,4 +1,4 @@
-"""``vsifrnet bench clips``: on one's own clips, beside other interpolators."""
+"""``vsifrnet bench clips``: quality on one's own clips, beside other interpolators."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ import argparse
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsifrnet.cli import options
 from vsifrnet.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vsifrnet.engine.interpolator import Interpolator
+    from vsifrnet.evaluation.clips import Frame, Score
+    from vsifrnet.evaluation.methods import Method
 
 log = logging.getLogger("vsifrnet")
 
 EXAMPLE = """\
 vsifrnet bench clips episode.mkv
-vsifrnet bench clips *.mkv --frames 200 --out results/ --model GoPro.pth"""
+vsifrnet bench clips *.mkv --frames 200 --out results/ --model GoPro.pth
+vsifrnet bench clips *.mkv --assets training-set --bare --model mine.safetensors --model ifrnet_s"""
 
 DESCRIPTION = """\
 Drop every other frame of videos, make it again, and compare it with the real one: IFRNet beside
@@ -28,83 +37,176 @@ def add_parser(subparsers: options.Subparsers) -> None:
         subparsers,
         "clips",
         run,
-        help="on one's own clips, beside other interpolators",
+        help="quality on one's own clips, beside other interpolators",
         description=DESCRIPTION,
         example=EXAMPLE,
     )
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument(
-        "--frames", type=int, default=50, metavar="N", help="of each clip, evenly spread [50]"
+    add = parser.add_argument
+    add("files", type=Path, nargs="*", metavar="FILE")
+    add("--frames", type=int, default=50, metavar="N", help="of each clip, evenly spread [50]")
+    add("--first", type=int, default=0, metavar="N", help="frame of the clips to begin at [0]")
+    add(
+        "--against",
+        metavar="NAMES",
+        help="which methods, of blend, mvtools, svpflow [those installed]; empty for none",
     )
-    parser.add_argument(
+    add(
+        "--bare",
+        action="store_true",
+        help="run the network on RGB without the filter around it, as in the models' cards: 4:2:0 "
+        "and equal frames do not count",
+    )
+    add(
+        "--assets",
+        type=Path,
+        metavar="DIR",
+        help="also measure on synthetic motion from the held-out part of a training set, by pace "
+        "and by time; always bare (needs vsifrnet[train])",
+    )
+    add("--samples", type=int, default=24, metavar="N", help="synthetic scenes of each kind [24]")
+    add(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="write frames.csv and strips of the worst frames (left, made, true, right, error)",
     )
-    parser.add_argument(
-        "--worst", type=int, default=5, metavar="N", help="strips of each clip, in --out [5]"
+    add("--worst", type=int, default=5, metavar="N", help="strips of each clip, in --out [5]")
+    add("--json", action="store_true", help="print JSON in place of the table")
+    add(
+        "--model",
+        action="append",
+        metavar="NAME|FILE",
+        help="model to measure, may be given several times [the one in the package]",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    options.add_arguments(parser, *options.ENGINE, "num_streams")
+    others = (name for name in options.ENGINE if name != "model")
+    options.add_arguments(parser, *others, "num_streams")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
-    import csv
-    import json
-    from dataclasses import asdict, astuple
+    from dataclasses import asdict, astuple, fields
 
-    from tqdm import tqdm
+    from vsifrnet.evaluation import clips, report
 
-    from vsifrnet import files
-    from vsifrnet.evaluation import clips
-    from vsifrnet.media import pictures
-    from vsifrnet.media.pictures import Picture
-
-    options.check_range(arguments, 1, "frames")
-    if missing := [path for path in arguments.files if not path.is_file()]:
-        raise InputError(f"{missing[0]}: there is no such file")
-    used = {"IFRNet": lambda clip: options.apply_filter(clip, arguments, sc=False)}
-    used |= clips.methods()
-    names = [path.name for path in arguments.files]
-    if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"{repeated[0]}: two files of this name")
+    options.check_range(arguments, 1, "frames", "samples")
+    options.check_range(arguments, 0, "first", "worst")
+    _check_files(arguments)
+    methods = _methods(arguments.against)
+    models = _by_label(arguments.model or [None])
+    filters: dict[str, Method] = {}
+    networks: dict[str, Interpolator] = {}
+    for label, model in models.items():
+        chosen = argparse.Namespace(**{**vars(arguments), "model": model})
+        if arguments.bare or arguments.assets:
+            networks[label] = options.interpolator(chosen)[0]
+        if not arguments.bare:
+            filters[label] = lambda clip, chosen=chosen: options.apply_filter(  # type: ignore[misc]
+                clip, chosen, sc=False
+            )
     out: Path | None = arguments.out
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-
-    scores = []
+    measured = _Measured(arguments, next(iter(models)))
     for path in arguments.files:
-        clip = clips.open_clip(path, used, count=arguments.frames)
-        worst: list[tuple[float, int, Picture]] = []
-        progress = tqdm(
-            clip.frames(),
-            total=len(clip.numbers),
-            desc=path.name,
-            unit="frame",
-            disable=arguments.quiet,
+        clip = clips.open_clip(
+            path, filters | methods, count=arguments.frames, first=arguments.first
         )
-        for frame in progress:
-            new = frame.scores(path.name)
-            scores += new
-            worst.append((new[0].psnr, frame.number, Picture(rgb=frame.strip("IFRNet"))))
-            worst = sorted(worst, key=lambda item: item[:2])[: arguments.worst]
-        if out is not None:
-            for rank, (psnr, number, picture) in enumerate(worst, start=1):
-                name = f"{path.name}_{rank:02d}_frame{number}_{psnr:.2f}dB.png"
-                pictures.write(picture, out / name)
+        bare = networks if arguments.bare else {}
+        measured.add(path.name, clip.frames(bare), len(clip.places))
+    if arguments.assets:
+        _add_synthetic(measured, arguments, methods, networks)
+    scores = measured.scores
     if out is not None:
-        with (
-            files.replacing(out / "frames.csv") as partial,
-            partial.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(asdict(scores[0]))
-            writer.writerows(map(astuple, scores))
+        header = [field.name for field in fields(clips.Score)]
+        report.write_csv(out / "frames.csv", header, map(astuple, scores))
         log.info("%s: frames.csv, and strips of the worst frames", out)
-    text = (
-        json.dumps([asdict(s) for s in scores], indent=1) if arguments.json else clips.table(scores)
-    )
+    text = report.to_json([asdict(s) for s in scores]) if arguments.json else clips.table(scores)
     print(text)  # noqa: T201 (what was asked for)
     return 0
+
+
+class _Measured:
+    """The scores so far; writes strips of each clip's worst frames by ``method`` to --out."""
+
+    def __init__(self, arguments: argparse.Namespace, method: str) -> None:
+        self.scores: list[Score] = []
+        self._arguments = arguments
+        self._method = method
+
+    def add(self, name: str, frames: Iterable[Frame], count: int) -> None:
+        """Measure the frames of a clip."""
+        from tqdm import tqdm
+
+        from vsifrnet.media import pictures
+        from vsifrnet.media.pictures import Picture
+
+        worst: list[tuple[float, int, Picture]] = []
+        for frame in tqdm(
+            frames, total=count, desc=name, unit="frame", disable=self._arguments.quiet
+        ):
+            new = frame.scores(name)
+            self.scores += new
+            psnr = next(score.psnr for score in new if score.method == self._method)
+            worst.append((psnr, frame.number, Picture(rgb=frame.strip(self._method))))
+            worst = sorted(worst, key=lambda item: item[:2])[: self._arguments.worst]
+        if self._arguments.out is not None:
+            for rank, (psnr, number, picture) in enumerate(worst, start=1):
+                file = f"{name.replace('/', '_')}_{rank:02d}_frame{number}_{psnr:.2f}dB.png"
+                pictures.write(picture, self._arguments.out / file)
+
+
+def _add_synthetic(
+    measured: _Measured,
+    arguments: argparse.Namespace,
+    methods: Mapping[str, Method],
+    networks: Mapping[str, Interpolator],
+) -> None:
+    from vsifrnet.evaluation import synthetic
+
+    assets, count = synthetic.held_out(arguments.assets), arguments.samples
+    for pace, data in synthetic.paces(assets).items():
+        clip = synthetic.clip_of(data, count, methods)
+        measured.add(f"synthetic {pace}", clip.frames(networks), count)
+    for t in synthetic.TIMES:
+        frames = synthetic.by_time(assets, t, count, networks)
+        measured.add(f"synthetic t={float(t):g}", frames, count)
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    if not arguments.files and arguments.assets is None:
+        raise InputError("nothing to measure on: give FILEs or --assets DIR")
+    if missing := [path for path in arguments.files if not path.is_file()]:
+        raise InputError(f"{missing[0]}: there is no such file")
+    names = Counter(path.name for path in arguments.files)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise InputError(f"{repeated[0]}: two files have this name")
+
+
+def _methods(against: str | None) -> dict[str, Method]:
+    """The classical methods that --against names."""
+    from vsifrnet.evaluation.methods import METHODS, installed
+
+    found = installed()
+    if against is None:
+        return found
+    names = [name for name in against.split(",") if name]
+    for name in names:
+        if name not in METHODS:
+            raise InputError(f"--against {name}: must be of {', '.join(METHODS)}")
+        if name not in found:
+            raise InputError(f"--against {name}: VapourSynth has no such plugin here")
+    return {name: found[name] for name in names}
+
+
+def _by_label(models: list[str | None]) -> dict[str, str | None]:
+    """Models by what the table calls them: IFRNet, or their own names where there are several."""
+    if len(models) == 1:
+        return {"IFRNet": models[0]}
+    labels: dict[str, str | None] = {}
+    for model in models:
+        path = Path(str(model))
+        label = f"{path.parent.name}/{path.stem}" if path.suffix else str(model)
+        if label in labels:
+            raise InputError(f"--model {model}: another model is called {label} already")
+        labels[label] = model
+    return labels

@@ -147,8 +147,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
-    from vsifrnet.training.loop.curve import draw_curve
-    from vsifrnet.training.loop.trainer import Settings, Trainer
+    from vsifrnet.training.loop.journal import draw_curve
+    from vsifrnet.training.loop.settings import Settings
+    from vsifrnet.training.loop.trainer import Trainer
     from vsifrnet.training.losses import OfficialLoss, SyntheticLoss
 
     synthetic = (arguments.loss or ("synthetic" if arguments.assets else "official")) == "synthetic"

@@ -11,7 +11,15 @@ import torch
 from vsifrnet.argument_table import MAX_STREAMS, PRECISIONS
 from vsifrnet.errors import InputError
 
-__all__ = ["DTYPES", "Backend", "describe", "explain", "is_out_of_memory", "resolve"]
+__all__ = [
+    "DTYPES",
+    "Backend",
+    "describe",
+    "explain",
+    "is_out_of_memory",
+    "multiplies_bfloat16",
+    "resolve",
+]
 
 log = logging.getLogger("vsifrnet")
 
@@ -59,7 +67,7 @@ def resolve(
     else:
         accepted = ", ".join(map(repr, PRECISIONS))
         raise InputError(f"precision={precision!r}: must be one of {accepted}")
-    if dtype == torch.bfloat16 and chosen.type == "cuda" and not _multiplies_bfloat16(chosen):
+    if dtype == torch.bfloat16 and chosen.type == "cuda" and not multiplies_bfloat16(chosen):
         raise InputError(
             f"precision={precision!r}: must be 'auto', 'fp32' or 'fp16' on {describe(chosen)}, "
             "which has no instructions for it"
@@ -133,7 +141,10 @@ def _has_kernels(device: torch.device) -> bool:
     return False
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether the device has bfloat16 instructions; emulated, bf16 is slower than fp32."""
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
@@ -141,10 +152,7 @@ def _fastest(device: torch.device) -> torch.dtype:
     """Return the lowest precision that the hardware has instructions for."""
     if device.type == "cuda":
         return torch.float16
-    # Without these instructions bf16 is ten times slower than float32.
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
 
 
 def is_out_of_memory(error: Exception) -> bool:

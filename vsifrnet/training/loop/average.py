@@ -1,6 +1,7 @@
-"""The mean of several runs' weights: often better than each where they come from one another.
+"""Averages of weights: a run's moving average, and the mean of several runs' weights.
 
-As in Wortsman et al., "Model soups" (ICML 2022).
+The mean is often better than each of the runs where these come from one another, as in Wortsman et
+al., "Model soups" (ICML 2022).
 
     python -m vsifrnet.training.loop.average a.safetensors b.safetensors --out mean.safetensors
 """
@@ -11,13 +12,30 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.training.loop.checkpoint import export_weights
 from vsifrnet.weights.load import load_weights
 
-__all__ = ["average", "main"]
+__all__ = ["average", "main", "moving_average"]
+
+
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return the exponential moving average of a network, beginning with the network as it is.
+
+    The decay rises from 0.1 to ``decay``: the average follows closely at first, so that it does not
+    drag the first weights along.
+    """
+
+    def update(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+        rising = min(decay, int(count) / (9 + int(count)))
+        get_ema_multi_avg_fn(rising)(averages, values, count)  # type: ignore[no-untyped-call]
+
+    averaged = AveragedModel(network, multi_avg_fn=update)  # type: ignore[arg-type]
+    averaged.update_parameters(network)  # the first update copies
+    return averaged.requires_grad_(False).eval()
 
 
 def average(paths: Sequence[Path], out: Path) -> None:
@@ -25,25 +43,28 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
     Raises:
         WeightsError: a file is missing, damaged or not IFRNet's.
-        TrainingError: they are of different sizes, or ``out`` cannot be written.
+        TrainingError: the weights are of different sizes, or ``out`` cannot be written.
     """
     models = [load_weights(path) for path in paths]
     sizes = {model.config.name for model in models}
     if len(sizes) > 1:
-        raise TrainingError(f"these are of different sizes ({', '.join(sorted(sizes))})")
-    state = {
-        key: torch.stack([model.state[key].double() for model in models]).mean(0).float()
-        for key in models[0].state
-    }
+        raise TrainingError(f"these weights are of different sizes: {', '.join(sorted(sizes))}")
+    # In float64, so that the mean does not depend on the order of the files.
+    networks = [model.build().double() for model in models]
+    mean = AveragedModel(networks[0])
+    for network in networks:
+        mean.update_parameters(network)
     metadata = {"network": f"IFRNet {sizes.pop()}", "mean of": str(len(models))}
-    export_weights(out, state, metadata)
+    export_weights(out, mean.module.float().state_dict(), metadata)
 
 
 def main() -> None:
     """Handle the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("weights", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = argparse.ArgumentParser(
+        description="Write the mean of several runs' weights, which come from one another."
+    )
+    parser.add_argument("weights", type=Path, nargs="+", help="files of weights of one size")
+    parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     arguments = parser.parse_args()
     try:
         average(arguments.weights, arguments.out)

@@ -1,4 +1,4 @@
-"""Weights to start from nothing with."""
+"""Random weights to start a training from nothing with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ __all__ = ["fresh_network"]
 
 
 def fresh_network(size: str, seed: int) -> IFRNet:
-    """A network with random weights that depend on the seed alone.
+    """Return a network with random weights that depend on the seed alone.
 
-    Kaiming normal for PReLU at its first slope of 0.25; the transposed convolutions, which make
-    the flows, start small. PyTorch's own initialisation learns nothing here for hundreds of steps.
+    Convolutions are Kaiming normal for PReLU at its first slope of 0.25; the transposed
+    convolutions, which make the flows, start small. With PyTorch's own initialisation nothing is
+    learned for hundreds of steps.
     """
     network = IFRNet(CONFIGS[size])
     random = torch.Generator().manual_seed(seed)

@@ -1,9 +1,9 @@
-"""Optimisers: AdamW as in the official recipe, and Muon for convolutions.
+"""Optimisers and learning rates: AdamW as in the official recipe, and Muon for convolutions.
 
 Muon (Keller Jordan, 2024, https://kellerjordan.github.io/posts/muon) makes each weight matrix's
 momentum orthogonal before it is added, so that every direction in it is learned at one pace. A
-convolution weight counts as a matrix of its first axis by all others. ``torch.optim.Muon`` takes
-two-dimensional parameters only, hence this one.
+convolution weight counts as a matrix of its first axis by all others. ``torch.optim.Muon`` refuses
+parameters that are not two-dimensional, so this module has a Muon of its own.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-__all__ = ["Muon", "learning_rate", "make_optimizers", "orthogonalize", "set_learning_rate"]
+__all__ = ["Muon", "make_optimizers", "orthogonalize", "rate_at", "schedule"]
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
-    """The orthogonal factor of (B, rows, columns) matrices, roughly: Newton-Schulz iteration.
+    """Return roughly the orthogonal factor of (B, rows, columns) matrices, by Newton-Schulz.
 
-    The singular values of what comes out lie between about 0.7 and 1.2.
+    The singular values of the result lie between about 0.7 and 1.2.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315  # as published: steepest at zero
+    a, b, c = 3.4445, -4.7750, 2.0315  # the published polynomial, which is steepest at zero
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if tall := x.shape[1] > x.shape[2]:
         x = x.mT
@@ -36,14 +38,14 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(Optimizer):
-    """Momentum, made orthogonal; for parameters of two dimensions or more.
+    """Adds orthogonalised momentum to parameters of two dimensions or more.
 
     Args:
         params: the parameters.
-        lr: size of a step relative to an AdamW step.
-        momentum: Nesterov's.
-        weight_decay: decoupled, as in AdamW.
-        dtype: of the Newton-Schulz iteration, which bears bfloat16.
+        lr: the size of a step, on the scale of AdamW's.
+        momentum: the decay of Nesterov's momentum.
+        weight_decay: the decoupled weight decay, as in AdamW.
+        dtype: the precision of the Newton-Schulz iteration, for which bfloat16 is enough.
     """
 
     def __init__(
@@ -59,11 +61,11 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step along the gradients that the parameters hold; ``closure`` is not supported."""
+        """Make one step along the gradients of the parameters; ``closure`` is not supported."""
         if closure is not None:
             raise ValueError("Muon.step takes no closure")
         for group in self.param_groups:
-            # Matrices of one shape are made orthogonal together.
+            # Matrices of one shape are orthogonalised together, which is faster.
             shapes: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -87,10 +89,10 @@ class Muon(Optimizer):
 def make_optimizers(
     network: nn.Module, kind: Literal["adamw", "muon"], *, weight_decay: float, dtype: torch.dtype
 ) -> list[Optimizer]:
-    """The optimisers of a network; learning rates are set by :func:`set_learning_rate`.
+    """Return the optimisers of a network; :func:`schedule` sets their learning rates.
 
-    ``dtype`` is Muon's for its iteration. With ``muon`` biases and PReLU slopes are AdamW's, at
-    0.4 times the learning rate.
+    With ``muon``, biases and PReLU slopes are optimised by AdamW at 0.4 times the learning rate.
+    ``dtype`` is that of Muon's iteration.
     """
     if kind == "adamw":
         return [AdamW(network.parameters(), lr=0.0, weight_decay=weight_decay)]
@@ -102,16 +104,35 @@ def make_optimizers(
     ]
 
 
-def set_learning_rate(optimizers: Iterable[Optimizer], lr: float) -> None:
-    """Set the learning rate of every parameter group."""
+def schedule(
+    optimizers: Iterable[Optimizer],
+    *,
+    peak: float,
+    last: float,
+    warmup: int,
+    steps: int,
+    step: int = 0,
+) -> list[LambdaLR]:
+    """Return the optimisers' learning rate schedules, each at ``step`` of ``steps``.
+
+    The learning rate depends on the step alone, so a run that goes on at a step has the very
+    rates of one that never stopped.
+    """
+    shares = partial(rate_at, steps=steps, last=last / peak, warmup=warmup)
+    schedules = []
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr * group.get("share", 1.0)
+            group["initial_lr"] = peak * group.get("share", 1.0)
+        schedules.append(LambdaLR(optimizer, shares, last_epoch=step - 1))
+    return schedules
 
 
-def learning_rate(step: int, steps: int, *, peak: float, last: float, warmup: int) -> float:
-    """Linear from 0 to ``peak`` in ``warmup`` steps, then a half cosine down to ``last``."""
+def rate_at(step: int, *, steps: int, last: float, warmup: int) -> float:
+    """Return the learning rate at ``step`` relative to its peak.
+
+    It rises linearly to 1 in ``warmup`` steps, and then falls along half a cosine to ``last``.
+    """
     if step < warmup:
-        return peak * (step + 1) / warmup
+        return (step + 1) / warmup
     share = (step - warmup) / max(1, steps - warmup)
-    return last + (peak - last) * (1 + math.cos(math.pi * min(1.0, share))) / 2
+    return last + (1 - last) * (1 + math.cos(math.pi * min(1.0, share))) / 2

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
 import torch
-from torch import Tensor
 
 from vsifrnet.errors import DataError
+from vsifrnet.evaluation.metrics import HIGHEST_PSNR, psnr
 from vsifrnet.network import IFRNet
 from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.sample import DataSet, Sample, collate
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 from vsifrnet.training.data.videos import Choice, find_triplets
 
-__all__ = ["ClipTriplets", "psnr", "synthetic_sets", "validate"]
-
-
-def psnr(picture: Tensor, target: Tensor) -> Tensor:
-    """PSNR in dB of each picture (B, 3, H, W) in [0, 1]: (B,); equal pictures give 100."""
-    error = (picture - target).square().mean(dim=(1, 2, 3))
-    return -10 * error.clamp_min(1e-10).log10()
+__all__ = ["ClipTriplets", "synthetic_sets", "validate"]
 
 
 def synthetic_sets(assets: Assets, *, size: int = 160, t: float = 0.5) -> dict[str, DataSet]:
-    """A clean data set of each pace, never trained on where ``assets`` are the held-out ones."""
+    """Return a clean data set of each pace; where ``assets`` are held out, none was trained on."""
     return {
         pace: LayeredMotion(assets, size=size, seed=2**31, t=t, clean=True, pace=pace)
         for pace in PACES
@@ -33,10 +28,10 @@ def synthetic_sets(assets: Assets, *, size: int = 160, t: float = 0.5) -> dict[s
 
 
 class ClipTriplets:
-    """Frames of a video that are made again from their neighbours, at most one a second or so.
+    """A data set of a video's frames, at most about one a second, with their neighbours.
 
-    Cuts, still pairs and held drawings are left out, as in what is trained on; the pictures are
-    their middles of up to 448x256.
+    Cuts, still pairs and held drawings are left out, as from training data; pictures are the
+    frames' middles of up to 448x256.
 
     Raises:
         DataError: the file is no video, or nothing in it moves.
@@ -52,17 +47,17 @@ class ClipTriplets:
                 for side, most in ((height, choice.height), (width, choice.width))
             )
             if not high or not wide:
-                raise DataError(
-                    f"{path} has pictures of {width}x{height}: accepted is 16x16 or more"
-                )
+                raise DataError(f"{path}: its frames are {width}x{height}, must be at least 16x16")
             top, left = (height - high) // 2, (width - wide) // 2
             img0, imgt, img1 = (x[top : top + high, left : left + wide] for x in pictures)
             self._samples.append(Sample(img0=img0, imgt=imgt, img1=img1, t=0.5))
         if not self._samples:
-            raise DataError(f"nothing to validate on in {path}: everything is static or a cut")
+            raise DataError(
+                f"{path}: there is nothing to validate on; every frame is static or beside a cut"
+            )
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``; after the last comes the first again."""
+        """Return sample ``index``; after the last comes the first again."""
         return self._samples[index % len(self._samples)]
 
 
@@ -70,20 +65,19 @@ class ClipTriplets:
 def validate(
     network: IFRNet, sets: dict[str, DataSet], *, samples: int = 16, batch: int = 4
 ) -> dict[str, float]:
-    """Mean PSNR of ``network`` over the first samples of each set, and ``mean`` over the sets.
+    """Return the mean PSNR over the first samples of each set, and ``mean`` over the sets.
 
-    Where a set is of pairs that are equal (``still``), PSNR is clamped to 60 dB: beyond that,
-    8-bit pictures do not tell, and one perfect pair would outweigh the rest.
+    A PSNR counts for at most ``HIGHEST_PSNR``, because frames can be equal (``still``).
     """
     device = next(network.parameters()).device
     result = {}
     for name, data in sets.items():
-        values = []
+        values: list[float] = []
         for first in range(0, samples, batch):
             numbers = range(first, min(samples, first + batch))
             chunk = collate([data.sample(i) for i in numbers]).to(device)
             made = network(chunk.img0, chunk.img1, chunk.t)
-            values.append(psnr(made, chunk.imgt).clamp_max(60.0).cpu())
-        result[name] = float(torch.cat(values).mean())
-    result["mean"] = sum(result.values()) / len(result)
+            values += map(psnr, made, chunk.imgt)
+        result[name] = fmean(min(value, HIGHEST_PSNR) for value in values)
+    result["mean"] = fmean(result.values())
     return result

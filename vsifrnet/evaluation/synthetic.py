@@ -1,0 +1,88 @@
+"""Held-out layered synthetic motion as clips: frames are exact, and one sees which motion is hard.
+
+This module needs ``pip install 'vsifrnet[train]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+from torch import Tensor
+
+from vsifrnet.engine.interpolator import Interpolator
+from vsifrnet.evaluation.clips import Clip, Frame, prepare_clip
+from vsifrnet.evaluation.methods import Method
+from vsifrnet.training.data.assets import Assets
+from vsifrnet.training.data.sample import DataSet, Picture
+from vsifrnet.training.data.synthetic import PACES, LayeredMotion
+
+__all__ = ["TIMES", "by_time", "clip_of", "held_out", "paces"]
+
+SEED = 2**31 + 1
+"""Seed of the measured scenes; neither training nor validation uses it."""
+
+TIMES = tuple(map(Fraction, ("1/100", "1/5", "2/5", "1/2", "3/5", "4/5", "99/100")))
+"""Times between two frames at which :func:`by_time` measures."""
+
+
+def held_out(folder: Path) -> Assets:
+    """Open the pictures of a training set that training leaves out."""
+    return Assets(folder, "held-out")
+
+
+def paces(assets: Assets, *, size: int = 256) -> dict[str, DataSet]:
+    """Return a data set of clean scenes at t = 1/2 for each pace of motion."""
+    return {
+        pace: LayeredMotion(assets, size=size, seed=SEED, t=0.5, clean=True, pace=pace)
+        for pace in PACES
+    }
+
+
+def clip_of(data: DataSet, count: int, methods: Mapping[str, Method]) -> Clip:
+    """Turn the first ``count`` samples of a data set (t = 1/2) into a 4:2:0 clip of triplets."""
+    samples = [data.sample(index) for index in range(count)]
+    pictures = [picture for s in samples for picture in (s.img0, s.imgt, s.img1)]
+    height, width, _ = pictures[0].shape
+    blank = vs.core.std.BlankClip(
+        format=vs.RGB24, width=width, height=height, length=len(pictures), keep=True
+    )
+
+    def put(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for plane in range(3):
+            np.copyto(np.asarray(frame[plane]), pictures[n][..., plane])
+        return frame
+
+    whole = blank.std.ModifyFrame(blank, put).resize.Bicubic(format=vs.YUV420P8, matrix_s="170m")
+    kept = whole.std.SelectEvery(3, [0, 2])
+    return prepare_clip(whole, kept, methods, [(3 * i + 1, 4 * i + 1) for i in range(count)])
+
+
+def by_time(
+    assets: Assets,
+    t: Fraction,
+    count: int,
+    networks: Mapping[str, Interpolator],
+    *,
+    size: int = 192,
+) -> Iterator[Frame]:
+    """Yield scenes of medium pace at time ``t``, the same at every t, as bare networks make them.
+
+    Pictures are floats here: close to a source frame, rounding them would count for too much.
+    """
+    data = LayeredMotion(assets, size=size, seed=SEED, t=float(t), clean=True, pace="medium")
+    for index in range(count):
+        sample = data.sample(index)
+        left, true, right = map(_tensor, (sample.img0, sample.imgt, sample.img1))
+        made = {"blend": torch.lerp(left, right, float(t))}
+        made |= {name: network(left, right, t).cpu() for name, network in networks.items()}
+        yield Frame(number=index, left=left, true=true, right=right, made=made)
+
+
+def _tensor(picture: Picture) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,85 @@
+"""What the speed benchmark asks of every contender: a clip and the filter's arguments."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vsifrnet.engine.backend import Backend, resolve
+
+__all__ = ["Task", "moving", "source"]
+
+STEPS = 64
+"""Frames after which the synthetic pan starts again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What every contender does: the clip's size and the filter's arguments."""
+
+    width: int
+    height: int
+    multi: int = 2
+    model: str | None = None
+    scale: float = 1.0
+    device: str = "cpu"
+    precision: str = "auto"
+    num_streams: int | None = None
+    clip: str | None = None
+    """Absolute path of a video; None is the synthetic pan."""
+    onnx: str | None = None
+    """Path of the exported network, for contenders that run it."""
+
+    def backend(self) -> Backend:
+        """Return the device, precision and number of workers that the task asks for."""
+        return resolve(self.device, self.precision, self.num_streams)
+
+    def to_json(self) -> str:
+        """Return the task as text for :meth:`from_json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Return the task that :meth:`to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def source(task: Task, length: int) -> vs.VideoNode:
+    """Return ``length`` frames of the task's video, repeated, or of the synthetic pan: YUV420P8."""
+    if task.clip is None:
+        return moving(task.width, task.height, length)
+    clip = vs.core.bs.VideoSource(task.clip, cachemode=0)
+    clip = clip.resize.Bicubic(task.width, task.height, format=vs.YUV420P8)
+    return clip.std.Loop(-(-length // clip.num_frames))[:length]
+
+
+def moving(width: int, height: int, length: int) -> vs.VideoNode:
+    """Return a textured picture that pans by 2 x 2 pixels a frame, which costs next to nothing."""
+    core = vs.core
+    rng = np.random.default_rng(0)
+    # These values are far enough from black and white that YUV clips none.
+    coarse = torch.from_numpy(rng.uniform(0.3, 0.7, (1, 3, 48, 64)).astype(np.float32))
+    large = torch.nn.functional.interpolate(
+        coarse, size=(height + 2 * STEPS, width + 2 * STEPS), mode="bicubic"
+    ).clamp(0, 1)[0]
+
+    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        for p in range(3):
+            np.copyto(np.asarray(frame[p]), large[p].numpy())
+        return frame
+
+    still = core.std.BlankClip(
+        format=vs.RGBS, width=large.shape[2], height=large.shape[1], length=1, fpsnum=24
+    )
+    still = still.std.ModifyFrame(still, fill).resize.Bicubic(format=vs.YUV420P8, matrix=1)
+    still.get_frame(0).close()
+    views = [
+        still.std.CropAbs(width=width, height=height, left=2 * k, top=2 * k) for k in range(STEPS)
+    ]
+    clip = core.std.Interleave(views)
+    return clip.std.Loop(-(-length // STEPS))[:length].std.AssumeFPS(fpsnum=24)

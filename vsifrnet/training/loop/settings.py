@@ -1,0 +1,44 @@
+"""The numbers that decide how a run goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The numbers of a run. Its data and its loss are given to :class:`Trainer`."""
+
+    out: Path
+    """Folder of the checkpoint, the weights and the logs."""
+    steps: int
+    batch: int = 8
+    """Number of samples of a step, over all processes."""
+    lr: float = 2e-3
+    """Peak learning rate."""
+    lr_last: float = 2e-5
+    """Learning rate of the last step."""
+    warmup: int = 100
+    """Number of steps over which the learning rate rises."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    """Norm that the gradient is clipped to; 0 does not clip."""
+    ema: float = 0.999
+    """Decay of the moving average of the weights, which is validated and exported."""
+    bf16: bool | None = None
+    """Whether to autocast to bfloat16; None does where the device multiplies it itself."""
+    workers: int = 1
+    """Number of processes that make samples; 0 makes them in the training process."""
+    log_every: int = 50
+    """Steps from one row of the log to the next."""
+    save_every: int = 500
+    """Steps from one checkpoint to the next."""
+    validate_every: int = 1000
+    """Steps from one validation to the next; 0 never validates."""
+    quiet: bool = False
+    """Whether to hide the progress bar."""
