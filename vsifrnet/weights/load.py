@@ -11,6 +11,7 @@ downloads are :mod:`vsifrnet.weights.fetch`'s, files are read and checked by
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,14 @@ class Weights:
         state = {key: tensor.clone() for key, tensor in self.state.items()}
         network.load_state_dict(state, assign=True)
         return network.eval().requires_grad_(False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the tensors, by which weights are known wherever their file is."""
+        digest = hashlib.sha256()
+        for key in sorted(self.state):
+            digest.update(key.encode() + self.state[key].contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def t_blind_reason(self) -> str:
