@@ -65,6 +65,7 @@ def encode(
     start: Fraction = Fraction(0),
     tick: Fraction | None = None,
     copies: Copies | None = None,
+    overwrite: bool = True,
 ) -> Generator[int]:
     """Encode ``clip`` into ``path``; gives the number of frames so far after each one.
 
@@ -75,12 +76,13 @@ def encode(
         start: when the first frame begins, in seconds, on the clock of ``copies``.
         tick: what all durations are multiples of, in seconds; None is one frame at the clip's fps.
         copies: audio, subtitles, chapters, attachments and tags of a source.
+        overwrite: a file that is at ``path`` at the end is replaced.
 
     Raises:
         EncodeError: options that the encoder refuses, streams that the container cannot hold,
             or a failure on the way.
     """
-    with _last_words() as words, replacing(path) as partial:
+    with _last_words() as words, replacing(path, overwrite=overwrite) as partial:
         try:
             yield from _encode(clip, partial, encoder, start, tick, copies)
         except av.FFmpegError as error:
