@@ -19,6 +19,7 @@ __all__ = [
     "check_new",
     "claim_folder",
     "exclusive",
+    "location",
     "refuse_other_settings",
     "replacing",
     "same_file",
@@ -26,6 +27,15 @@ __all__ = [
 
 SETTINGS = ".vsifrnet.json"
 """Name of the file in a folder of results that says how they were made."""
+
+
+def location(path: Path) -> str:
+    """Return a path in the form that FFmpeg reads as the name of a file, whatever is in it.
+
+    It is absolute, so that FFmpeg takes no part of ``Re:Zero 01.mkv`` for a protocol, and no name
+    for an option. Bytes that are not text stay as they are, as surrogates.
+    """
+    return str(path.absolute())
 
 
 @contextmanager

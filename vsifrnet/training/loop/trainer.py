@@ -22,7 +22,14 @@ from vsifrnet.files import replacing
 from vsifrnet.network import IFRNet
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Batch, DataSet
-from vsifrnet.training.loop.checkpoint import export_weights, load_checkpoint, save_checkpoint
+from vsifrnet.training.loop.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    check_variant,
+    export_weights,
+    load_checkpoint,
+    save_checkpoint,
+)
 from vsifrnet.training.loop.curve import draw_curve
 from vsifrnet.training.loop.optim import learning_rate, make_optimizers, set_learning_rate
 from vsifrnet.training.loop.precision import has_bfloat16
@@ -30,9 +37,6 @@ from vsifrnet.training.loop.precision import has_bfloat16
 __all__ = ["Settings", "Trainer"]
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,13 +181,17 @@ class Trainer:
         checkpoint of the new schedule is gone on with as it is.
         """
         state = load_checkpoint(path or self.checkpoint)
+        check_variant(path or self.checkpoint, state["network"], self.network.config.name)
         try:
             self.network.load_state_dict(state["network"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         except (RuntimeError, ValueError) as error:
-            where = path or self.checkpoint
-            raise TrainingError(f"{where} is of another network or optimizer: {error}") from error
+            where, first_line = path or self.checkpoint, str(error).partition("\n")[0]
+            raise TrainingError(
+                f"{where} is of another network or optimizer ({first_line}): go on with the "
+                "options of its run, or begin in another folder"
+            ) from error
         for name, value in self.average.items():
             value.copy_(state["ema"][name])
         self.step = state["step"]
