@@ -1,16 +1,19 @@
 """``vsifrnet frames``."""
 
+import json
+import shutil
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from paths import ROOT
 from PIL import Image
 
-from vsifrnet import ifrnet
+from vsifrnet import files, ifrnet
 from vsifrnet.cli import main
-from vsifrnet.media import folder, pictures
+from vsifrnet.media import folder, pictures, results
 from vsifrnet.media.pictures import Picture
 
 SIZE = (32, 48)
@@ -101,38 +104,150 @@ def test_16_bits_stay(source, tmp_path):
     assert len(made.rgb.unique()) > 256
 
 
+def contents(out):
+    """The pictures in a folder, by name."""
+    return {path.name: path.read_bytes() for path in out.glob("[!.]*")}
+
+
+def networked(monkeypatch):
+    """A list that names each picture that is written, and not copied, from here on."""
+    written = []
+    save = folder.Job._save
+
+    def noted(self, n, *others):
+        written.append(self.name(n))
+        save(self, n, *others)
+
+    monkeypatch.setattr(folder.Job, "_save", noted)
+    return written
+
+
 def test_goes_on_where_it_stopped(source, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert frames(source, out) == 0
-    complete = {path.name: path.read_bytes() for path in out.iterdir()}
+    complete = contents(out)
     (out / "00000004.png").unlink()
     (out / "00000007.png").unlink()
-    (out / "00000002.png").write_bytes(b"kept")
-    written = []
-    write = pictures.write
-    monkeypatch.setattr(
-        pictures, "write", lambda p, path, **o: written.append(path.name) or write(p, path, **o)
-    )
+    written = networked(monkeypatch)
     assert frames(source, out) == 0
     assert written == ["00000004.png"]  # 7 is a source picture, and copied
-    again = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert again == complete | {"00000002.png": b"kept"}
+    assert contents(out) == complete
     assert frames(source, out, "--scale", 2) == 1
     assert "has results made with scale='1.0', not '2.0'" in capsys.readouterr().err
+    assert contents(out) == complete
+
+
+def test_the_same_run_by_another_path_or_device_goes_on(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert frames(source, out) == 0
+    written = networked(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "vsifrnet" / "models" / "ifrnet_s.safetensors", "copy.safetensors")
+    assert main(["frames", "in", "../" + tmp_path.name + "/out", "--precision", "fp32", "-q"]) == 0
+    assert frames("in", "out", "--num-streams", 1, "--model", "copy.safetensors") == 0
+    assert written == []
+
+
+def test_changed_sources_make_changed_results(source, tmp_path, monkeypatch):
+    """After any change of the sources, the folder is as if it had been made in one run."""
+    monkeypatch.setattr(results, "SURROUNDINGS", 0)
+    out = tmp_path / "out"
+    assert frames(source, out, "--no-sc") == 0
+    written = networked(monkeypatch)
+
+    save(source / "f9.png", seed=7)
+    assert frames(source, out, "--no-sc") == 0
+    assert written == ["00000002.png", "00000004.png"]
+
+    save(source / "f12.png", seed=4)  # is before f100
+    assert frames(source, out, "--no-sc") == 0
+    (source / "f8.png").unlink()
+    (source / "f10.png").unlink()
+    assert frames(source, out, "--no-sc") == 0
+    assert frames(source, tmp_path / "fresh", "--no-sc") == 0
+    assert contents(out) == contents(tmp_path / "fresh")
+    assert len(contents(out)) == 8  # No picture of the time of six sources has stayed.
+
+
+def test_what_the_command_did_not_write_is_kept(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "00000002.png").write_bytes(b"precious")
+    (out / "other.png").write_bytes(b"other")
+    assert frames(source, out) == 1
+    assert "00000002.png was not made by this command" in capsys.readouterr().err
+    assert contents(out) == {"00000002.png": b"precious", "other.png": b"other"}
+    (out / "00000002.png").unlink()
+    assert frames(source, out) == 0
+    complete = contents(out)
+    (out / "00000003.png").write_bytes(b"retouched")
+    assert frames(source, out) == 1
+    assert "00000003.png was not made by this command, or was changed" in capsys.readouterr().err
+    assert (out / "00000003.png").read_bytes() == b"retouched"
     assert frames(source, out, "--overwrite") == 0
-    assert (out / "00000002.png").read_bytes() == complete["00000002.png"]
+    assert contents(out) == complete
+
+
+def test_other_settings_leave_nothing_of_the_last_ones(source, tmp_path):
+    out = tmp_path / "out"
+    assert frames(source, out, "--multi", 3) == 0
+    (out / "notes.txt").write_text("mine")
+    assert frames(source, out, "--overwrite") == 0
+    assert frames(source, tmp_path / "fresh") == 0
+    assert contents(out) == contents(tmp_path / "fresh") | {"notes.txt": b"mine"}
+
+
+def test_results_of_other_pictures_are_not_mixed_in(source, tmp_path, capsys):
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.mkdir()
+    for k in range(5):
+        save(other / f"{k}.png", seed=9 + k)
+    assert frames(source, out) == 0
+    complete = contents(out)
+    assert frames(other, out) == 1
+    assert "has results made of other pictures" in capsys.readouterr().err
+    assert contents(out) == complete
+
+
+def test_a_result_that_is_a_source_is_never_replaced(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "00000004.png").hardlink_to(source / "f9.png")
+    before = contents(source)
+    assert frames(source, out, "--overwrite") == 1
+    assert "is the input" in capsys.readouterr().err
+    assert contents(source) == before
+
+
+def test_records_cannot_name_files_elsewhere(source, tmp_path):
+    out, victim = tmp_path / "out", tmp_path / "victim.png"
+    assert frames(source, out) == 0
+    victim.write_bytes(b"precious")
+    stamp = [victim.stat().st_size, victim.stat().st_mtime_ns]
+    record = {"name": "../victim.png", "sources": ["f8.png"], "key": "", "stamp": stamp}
+    with (out / results.RECORDS).open("a") as file:
+        file.write(json.dumps(record) + "\n" + '{"name": "cut off')
+    assert frames(source, out, "--overwrite") == 0
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_second_run_into_the_folder_is_refused(source, tmp_path, capsys):
+    with files.exclusive(tmp_path / "out"):
+        assert frames(source, tmp_path / "out") == 1
+    assert "another run of vsifrnet is writing it" in capsys.readouterr().err
+    assert frames(source, tmp_path / "out") == 0
 
 
 def test_stopped_in_the_middle_leaves_whole_pictures_only(source, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    write = pictures.write
+    save = folder.Job._save
 
-    def stop(picture, path, **options):
-        if path.name == "00000004.png":
+    def stop(self, n, *others):
+        if self.name(n) == "00000004.png":
             raise KeyboardInterrupt
-        write(picture, path, **options)
+        save(self, n, *others)
 
-    monkeypatch.setattr(pictures, "write", stop)
+    monkeypatch.setattr(folder.Job, "_save", stop)
     assert frames(source, out) == 130
     monkeypatch.undo()
     left = [path for path in out.iterdir() if path.suffix == ".png"]

@@ -198,7 +198,7 @@ def test_wrong_input(pair, tmp_path, capsys):
         ((*paths, *out, "-t", "1"), "-t 1: must be between 0 and 1"),
         ((*paths, *out, "-n", 2), "2 pictures need a name with %d"),
         ((*paths, "-o", tmp_path / "100%_%d.png"), "must have exactly one %d"),
-        ((*paths, "-o", paths[0]), "is there already (--overwrite replaces it)"),
+        ((*paths, "-o", paths[0], "--overwrite"), "is the input"),
         ((*paths, "-o", tmp_path / "no" / "m.png"), "there is no folder"),
         ((*paths, "-o", tmp_path / "m.bmp"), "the suffix must be one of .png"),
         ((*paths, *out, "--device", "tpu"), "device='tpu': accepted are"),
@@ -208,4 +208,5 @@ def test_wrong_input(pair, tmp_path, capsys):
         assert message in captured.err
         assert captured.out == ""
         assert not (tmp_path / "m.png").exists()
-    assert image(*paths, "-o", tmp_path / "1.png", "--overwrite") == 0
+    assert image(*paths, "-o", tmp_path / "n.png") == 0
+    assert image(*paths, "-o", tmp_path / "n.png", "--overwrite") == 0

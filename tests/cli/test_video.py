@@ -247,7 +247,7 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         ((nothing, out), "nothing.mkv: there is no such file"),
         ((text, out), "text.mkv: not a video, or a damaged one"),
         ((sound, out), "sound.wav: there is no video in it"),
-        ((variable, variable), "is the source"),
+        ((variable, variable), "is the input"),
         ((variable, taken), "is there already (--overwrite replaces it)"),
         ((variable, tmp_path / "no" / "out.mkv"), "there is no folder"),
         ((variable, tmp_path / "out.what"), "'.what' is the suffix of no container"),
@@ -314,7 +314,8 @@ def test_stopped_by_ctrl_c_leaves_nothing(constant, tmp_path):
     seen = b""
     while not re.search(rb"\b[1-9]\d*/6000", seen) and process.poll() is None:
         seen += process.stderr.read1(100)
-    assert list(tmp_path.iterdir()) == [tmp_path / ".out.part.mkv"]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".mkv", ".lock"}
+    assert not out.exists()
     process.send_signal(signal.SIGINT)
     message = process.communicate(timeout=60)[1]
     assert process.returncode == 130

@@ -20,6 +20,7 @@ from training_data import make_assets, write_triplets
 from vsifrnet.cli import main
 from vsifrnet.errors import DataError, NotFiniteError, TrainingError
 from vsifrnet.network import CONFIGS, IFRNet
+from vsifrnet.training.data.assets import in_part
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Sample
 from vsifrnet.training.loop.average import moving_average
@@ -453,3 +454,64 @@ def test_preview_and_flow_commands(tmp_path):
     assert main(["flow", str(tmp_path / "vimeo")]) == 0
     assert (tmp_path / "vimeo/flow/00001/0000/flow_t0.flo").is_file()
     assert main(["flow", str(tmp_path / "nowhere")]) == 1
+
+
+def test_a_run_replaces_nothing_that_no_run_has_written(tmp_path, capsys):
+    assets, out = make_assets(tmp_path / "assets"), tmp_path / "run"
+    out.mkdir()
+    (out / "weights.safetensors").write_bytes(b"precious")
+    assert main(arguments(assets, out, 2)) == 1
+    assert "weights.safetensors is there already" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["weights.safetensors"]
+    assert (out / "weights.safetensors").read_bytes() == b"precious"
+    (out / "weights.safetensors").unlink()
+    # A run that was killed before its first checkpoint begins again.
+    (out / ".vsifrnet.json").write_text('{"command": "train"}')
+    (out / "log.csv").write_text("step,lr,speed\n1,0,0\n")
+    assert main(arguments(assets, out, 2)) == 0
+    sheet = out / "weights.safetensors"
+    assert main([*arguments(assets, out, 2), "--preview", str(sheet)]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert main([*arguments(assets, out, 2), "--preview", str(out / "sheet.what")]) == 1
+    assert "must end with the suffix of a picture" in capsys.readouterr().err
+
+
+def test_the_size_of_a_model_or_run_cannot_be_changed(tmp_path, capsys):
+    assets, out = make_assets(tmp_path / "assets"), tmp_path / "run"
+    large = [*arguments(assets, out, 2), "--size", "L"]
+    assert main([*large, "--model", "ifrnet_s"]) == 1
+    assert "--size L: ifrnet_s is of IFRNet S" in capsys.readouterr().err
+    assert main(arguments(assets, out, 1)) == 0
+    assert main(large) == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "checkpoint.pt is of IFRNet S, not L: go on with --size S" in message
+    assert main([*arguments(assets, out, 2), "--optimizer", "adamw"]) == 1
+    assert "of another network or optimizer" in capsys.readouterr().err
+
+
+def test_few_pictures_leave_none_to_validate_on(tmp_path, capsys):
+    assets, out = make_assets(tmp_path / "assets"), tmp_path / "run"
+    for path in (*(assets / "sprites").iterdir(), *(assets / "backgrounds").iterdir()):
+        if in_part(path, "held-out"):
+            path.unlink()
+    assert main([*arguments(assets, out, 2), "--validate-every", "1"]) == 1
+    message = capsys.readouterr().err
+    assert "one to validate on" in message
+    assert "--validate-every 0" in message
+    assert main(arguments(assets, out, 2)) == 0
+
+
+def test_a_full_disk_is_named(tmp_path):
+    resource = pytest.importorskip("resource")
+    assets, out = make_assets(tmp_path / "assets"), tmp_path / "run"
+    limit = (2**20, 2**20)
+    process = subprocess.run(
+        [sys.executable, "-m", "vsifrnet", *arguments(assets, out, 2), "-q"],
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )
+    assert process.returncode == 1
+    (line,) = process.stderr.decode().strip().splitlines()
+    assert "cannot write" in line
+    assert "File too large" in line

@@ -65,7 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     options.check_range(arguments, 1, "quality", high=100)
     source = folder.scan(arguments.source)
     multi = _multi(arguments, len(source.paths))
-    with folder.open_clip(source, loaders=arguments.loaders) as clip:
+    arguments.target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        files.exclusive(arguments.target),
+        folder.open_clip(source, loaders=arguments.loaders) as clip,
+    ):
         made = options.apply_filter(clip, arguments, multi=multi)
         job = folder.Job(
             source=source,
@@ -77,26 +81,35 @@ def run(arguments: argparse.Namespace) -> int:
             # With "bridge", held pictures are replaced even at the times of source pictures.
             copies=arguments.dup_mode == "keep",
         )
-        # num_streams is left out: it may change between sessions to suit the memory, and it
-        # changes the results by less than a step of 8 bits.
-        settings = {
-            name: str(value)
-            for name, value in vars(arguments).items()
-            if name in ("source", "pattern", "quality", *options.FILTER) and name != "num_streams"
-        } | {"multi": str(multi)}
-        # The pattern is checked before the folder is claimed: a folder that was claimed with a
-        # wrong pattern would refuse the right one.
-        missing = job.missing(overwrite=arguments.overwrite)
-        files.claim_folder(arguments.target, settings, overwrite=arguments.overwrite)
-        total = made.num_frames
-        if len(missing) < total:
-            log.info("%d of %d pictures are there already", total - len(missing), total)
+        settings = _settings(arguments) | {"multi": str(multi)}
+        results = job.results(settings, overwrite=arguments.overwrite)
+        total, missing = made.num_frames, len(results.missing)
+        if missing < total:
+            log.info("%d of %d pictures are there already", total - missing, total)
+        if results.stale and not arguments.overwrite:
+            log.info(
+                "%d pictures of an earlier run are replaced or removed: their sources have changed",
+                len(results.stale),
+            )
         with tqdm(
-            total=total, initial=total - len(missing), unit="picture", disable=arguments.quiet
+            total=total, initial=total - missing, unit="picture", disable=arguments.quiet
         ) as progress:
-            for _ in job.run(missing, savers=arguments.savers):
+            for _ in job.run(results, savers=arguments.savers):
                 progress.update()
     return 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """List what the pictures depend on, beside their sources and their number."""
+    from vsifrnet.weights import load as weights
+
+    # The device and the number of pairs in flight are left out: they may change between sessions,
+    # and change the results by less than a step of 8 bits.
+    ignored = {"model", "device", "num_streams", "auto_download"}
+    names = {"pattern", "quality", *options.FILTER} - ignored
+    settings = {name: str(getattr(arguments, name)) for name in sorted(names)}
+    loaded = weights.load(arguments.model, auto_download=arguments.auto_download)
+    return settings | {"model": loaded.digest}
 
 
 def _multi(arguments: argparse.Namespace, source_count: int) -> Fraction:

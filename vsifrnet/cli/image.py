@@ -142,7 +142,8 @@ def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
             "animation (.gif, .webp, .apng, .mp4)"
         )
     for path in targets:
-        files.check_new(path, overwrite=arguments.overwrite)
+        sources = options.inputs(arguments, arguments.first, arguments.second)
+        files.check_new(path, overwrite=arguments.overwrite, inputs=sources)
     return targets
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsifrnet.argument_table import ARGUMENTS
@@ -27,6 +28,7 @@ __all__ = [
     "check_range",
     "device",
     "fraction",
+    "inputs",
     "interpolator",
     "rate",
 ]
@@ -152,6 +154,12 @@ def check_range(
             option = name.replace("_", "-")
             accepted = f"at least {low}" if high is None else f"from {low} to {high}"
             raise InputError(f"--{option} {value}: must be {accepted}")
+
+
+def inputs(arguments: argparse.Namespace, *paths: Path) -> list[Path]:
+    """List the files that a command reads, which it must not write: ``paths`` and the model."""
+    model = getattr(arguments, "model", None)
+    return [*paths, *([Path(model)] if model is not None else [])]
 
 
 def add_overwrite(parser: argparse._ActionsContainer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +39,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder of the checkpoint, weights and logs")
+    options.add_overwrite(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--assets", type=Path, help="folder with 'backgrounds' and 'sprites'")
     data.add_argument("--triplets", type=Path, help="folder in the layout of vimeo_triplet")
@@ -69,7 +71,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--model", help="model or weights file to start from; default from nothing")
-    recipe.add_argument("--size", choices=("S", "base", "L"), default="S", help="when from nothing")
+    recipe.add_argument("--size", choices=("S", "base", "L"), help="when from nothing [S]")
     recipe.add_argument("--steps", type=int, default=20_000)
     recipe.add_argument("--batch", type=int, default=8, help="over all processes [8]")
     recipe.add_argument(
@@ -127,23 +129,38 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
     from PIL import Image  # noqa: F401
 
+    from vsifrnet import files
+    from vsifrnet.engine.backend import resolve
+    from vsifrnet.training.loop.checkpoint import claim_run
+    from vsifrnet.training.loop.distributed import is_first, process_group
+
     _check(arguments)
     cv2.setNumThreads(1)  # the data's share of the cores is its worker processes
-    data = _data(arguments)
     if arguments.preview:
-        from vsifrnet.training.loop.preview import write_sheet
-
-        write_sheet(data, arguments.preview)
-        log.info("wrote %s", arguments.preview)
+        _preview(arguments)
         return 0
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    from vsifrnet.engine.backend import resolve
-    from vsifrnet.training.loop.distributed import process_group
-
-    with process_group(resolve(arguments.device).device) as device:
+    with ExitStack() as stack:
+        if is_first():
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.exclusive(arguments.out))
+            claim_run(arguments.out, overwrite=arguments.overwrite)
+        data = _data(arguments)
+        device = stack.enter_context(process_group(resolve(arguments.device).device))
         _train(arguments, data, device)
     return 0
+
+
+def _preview(arguments: argparse.Namespace) -> None:
+    from vsifrnet import files
+    from vsifrnet.training.loop.preview import write_sheet
+
+    files.check_new(
+        arguments.preview, overwrite=arguments.overwrite, inputs=options.inputs(arguments)
+    )
+    write_sheet(_data(arguments), arguments.preview)
+    log.info("wrote %s", arguments.preview)
 
 
 def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
@@ -208,8 +225,14 @@ def _network(arguments: argparse.Namespace) -> IFRNet:
     from vsifrnet.weights.load import load_weights
 
     if arguments.model is None:
-        return fresh_network(arguments.size, arguments.seed)
-    return load_weights(arguments.model).build().requires_grad_(True)
+        return fresh_network(arguments.size or "S", arguments.seed)
+    loaded = load_weights(arguments.model)
+    if arguments.size not in (None, loaded.config.name):
+        raise InputError(
+            f"--size {arguments.size}: {arguments.model} is of IFRNet {loaded.config.name}, whose "
+            "size cannot be changed; leave --size out, or leave --model out to begin from nothing"
+        )
+    return loaded.build().requires_grad_(True)
 
 
 def _data(arguments: argparse.Namespace) -> DataSet:
@@ -248,6 +271,8 @@ def _validation(arguments: argparse.Namespace) -> Any:
     from vsifrnet.training.data.datasets import LISTS, Triplets
     from vsifrnet.training.loop.validation import ClipTriplets, synthetic_sets, validate
 
+    if not arguments.validate_every:
+        return None
     sets: dict[str, DataSet] = {}
     if arguments.assets:
         sets |= synthetic_sets(Assets(arguments.assets, "held-out"))

@@ -76,26 +76,16 @@ def add_parser(subparsers: options.Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from vsifrnet import files
-    from vsifrnet.media.source import open_source
 
     if (arguments.target is None) == (arguments.pipe is None):
         raise InputError("give either OUT or --pipe COMMAND")
-    if arguments.target is not None:
-        if arguments.target.resolve() == arguments.source.resolve():
-            raise InputError(f"{arguments.target} is the source")
-        files.check_new(arguments.target, overwrite=arguments.overwrite)
-    log.info("reading %s", arguments.source)
-    source = open_source(arguments.source)
-    if arguments.pipe is not None and arguments.fps is None and not source.constant:
-        raise InputError(
-            f"{arguments.source} has a variable frame rate, which y4m cannot carry: choose a "
-            "constant one with --fps"
-        )
-    made = _interpolated(source, arguments)
     if arguments.pipe is not None:
-        _pipe(made, arguments)
-    else:
-        _encode(source, made, arguments)
+        _pipe(arguments)
+        return 0
+    sources = options.inputs(arguments, arguments.source)
+    files.check_new(arguments.target, overwrite=arguments.overwrite, inputs=sources)
+    with files.exclusive(arguments.target):
+        _encode(arguments)
     return 0
 
 
@@ -104,6 +94,13 @@ def _option(text: str) -> tuple[str, str]:
     if not found or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _open(arguments: argparse.Namespace) -> Source:
+    from vsifrnet.media.source import open_source
+
+    log.info("reading %s", arguments.source)
+    return open_source(arguments.source)
 
 
 def _interpolated(source: Source, arguments: argparse.Namespace) -> vs.VideoNode:
@@ -115,10 +112,12 @@ def _interpolated(source: Source, arguments: argparse.Namespace) -> vs.VideoNode
     return options.apply_filter(source.clip, arguments, **target, timecodes=source.times)
 
 
-def _encode(source: Source, made: vs.VideoNode, arguments: argparse.Namespace) -> None:
+def _encode(arguments: argparse.Namespace) -> None:
     from vsifrnet.media.copy import Copies
     from vsifrnet.media.encode import Encoder, encode
 
+    source = _open(arguments)
+    made = _interpolated(source, arguments)
     given = {"crf": arguments.crf, "preset": arguments.preset}
     encoder = Encoder(
         codec=arguments.codec,
@@ -139,15 +138,23 @@ def _encode(source: Source, made: vs.VideoNode, arguments: argparse.Namespace) -
         start=source.start,
         tick=source.tick / Fraction(arguments.multi).numerator if variable else None,
         copies=copies,
+        overwrite=arguments.overwrite,
     )
     with closing(work), _progress(made, arguments) as progress:
         for _ in work:
             progress.update()
 
 
-def _pipe(made: vs.VideoNode, arguments: argparse.Namespace) -> None:
+def _pipe(arguments: argparse.Namespace) -> None:
     from vsifrnet.media.pipe import pipe
 
+    source = _open(arguments)
+    if arguments.fps is None and not source.constant:
+        raise InputError(
+            f"{arguments.source} has a variable frame rate, which y4m cannot carry: choose a "
+            "constant one with --fps"
+        )
+    made = _interpolated(source, arguments)
     with _progress(made, arguments) as progress:
         pipe(
             made,

@@ -14,6 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
 from vsifrnet.errors import EncodeError
+from vsifrnet.files import location
 from vsifrnet.media.source import exact
 
 __all__ = ["Copier", "Copies"]
@@ -124,7 +125,7 @@ class Copier:
         self._targets[stream.index] = target
 
     def _first_packet(self, stream: Stream) -> bytes:
-        with av.open(str(self._path)) as container:
+        with av.open(location(self._path)) as container:
             packets = container.demux(container.streams[stream.index])
             return bytes(next(packet for packet in packets if packet.size))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -16,10 +16,11 @@ import numpy as np
 import vapoursynth as vs
 
 from vsifrnet.errors import EncodeError
-from vsifrnet.files import replacing
+from vsifrnet.files import location, replacing
 from vsifrnet.graph.frames import write
 from vsifrnet.media import hdr10
 from vsifrnet.media.copy import Copier, Copies
+from vsifrnet.media.messages import ffmpeg_messages
 from vsifrnet.media.pictures import Picture
 
 __all__ = ["CODECS", "Encoder", "encode", "encode_pictures", "storable"]
@@ -65,6 +66,7 @@ def encode(
     start: Fraction = Fraction(0),
     tick: Fraction | None = None,
     copies: Copies | None = None,
+    overwrite: bool = True,
 ) -> Generator[int]:
     """Encode ``clip`` into ``path``; gives the number of frames so far after each one.
 
@@ -75,16 +77,18 @@ def encode(
         start: when the first frame begins, in seconds, on the clock of ``copies``.
         tick: what all durations are multiples of, in seconds; None is one frame at the clip's fps.
         copies: audio, subtitles, chapters, attachments and tags of a source.
+        overwrite: a file that is at ``path`` at the end is replaced.
 
     Raises:
         EncodeError: options that the encoder refuses, streams that the container cannot hold,
             or a failure on the way.
     """
-    with _last_words() as words, replacing(path) as partial:
+    with ffmpeg_messages() as messages, replacing(path, overwrite=overwrite) as partial:
         try:
             yield from _encode(clip, partial, encoder, start, tick, copies)
         except av.FFmpegError as error:
-            raise EncodeError("\n".join([f"{path}: {error}", *words()])) from error
+            words = [text for _, text in messages()[-10:]]
+            raise EncodeError("\n".join([f"{path}: {error}", *words])) from error
 
 
 def encode_pictures(pictures: Sequence[Picture], path: Path, *, fps: Fraction) -> None:
@@ -104,18 +108,6 @@ def encode_pictures(pictures: Sequence[Picture], path: Path, *, fps: Fraction) -
         pass
 
 
-@contextmanager
-def _last_words() -> Iterator[Callable[[], list[str]]]:
-    """What FFmpeg has to say of errors meanwhile."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as logs:
-            yield lambda: [message.strip() for _, _, message in logs[-10:]]
-    finally:
-        av.logging.set_level(level)
-
-
 def _encode(
     clip: vs.VideoNode,
     path: Path,
@@ -129,7 +121,7 @@ def _encode(
         # The index of MP4 goes to the front, for players that read from there.
         options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
         try:
-            muxer = stack.enter_context(av.open(str(path), "w", options=options))
+            muxer = stack.enter_context(av.open(location(path), "w", options=options))
         except ValueError:
             raise EncodeError(
                 f"{path.suffix!r} is the suffix of no container: choose .mkv"
@@ -138,7 +130,7 @@ def _encode(
             video = _add_video(muxer, clip, pix_fmt, first.props, encoder)
         copier = None
         if copies is not None:
-            source = stack.enter_context(av.open(str(copies.path)))
+            source = stack.enter_context(av.open(location(copies.path)))
             copier = Copier(source, muxer, video, copies, start)
             start -= copier.shift
         tick = _common(start, tick or 1 / Fraction(clip.fps))

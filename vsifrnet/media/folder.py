@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +16,11 @@ import torch
 import vapoursynth as vs
 
 from vsifrnet.errors import InputError
-from vsifrnet.files import replacing
+from vsifrnet.files import same_file
 from vsifrnet.graph.timeline import UniformTimeline
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Header, Picture
+from vsifrnet.media.results import Results, made_of
 
 __all__ = ["Folder", "Job", "open_clip", "scan"]
 
@@ -146,46 +147,40 @@ class Job:
     copies: bool
     """Source pictures that are shown as they are become copies of their files."""
 
-    def path(self, n: int) -> Path:
-        """Where output picture ``n`` goes."""
-        return self.folder / (self.pattern % (n + 1))
+    def name(self, n: int) -> str:
+        """The file name of output picture ``n``."""
+        return self.pattern % (n + 1)
 
-    def missing(self, *, overwrite: bool) -> list[int]:
-        """The output pictures that are not there yet; all of them with ``overwrite``.
+    def results(self, settings: Mapping[str, object], *, overwrite: bool) -> Results:
+        """What of the output is there already, made with the same ``settings``.
 
         Raises:
-            InputError: the pattern is no such pattern, or names source pictures.
+            InputError: the pattern is no such pattern, the folder is that of the source pictures,
+                or it has pictures that must not be replaced.
         """
-        try:
-            named = self.path(0) != self.path(1)
-        except (TypeError, ValueError):
-            named = False
-        if not named or Path(self.pattern).suffix.lower() not in pictures.SUFFIXES:
-            accepted = ", ".join(pictures.SUFFIXES)
-            raise InputError(
-                f"pattern={self.pattern!r}: accepted is a name with one %d, such as %08d.png, "
-                f"and one of {accepted}"
-            )
-        if self.folder.resolve() == self.source.paths[0].parent.resolve():
+        self._check_pattern()
+        if same_file(self.folder, self.source.paths[0].parent):
             raise InputError(f"{self.folder}: the pictures that are made need another folder")
         numbers = range(self.made.num_frames)
-        return [n for n in numbers if overwrite or not self.path(n).exists()]
+        made = made_of(self.source.paths, [self._position(n) for n in numbers])
+        wanted = {self.name(n): made[n] for n in numbers}
+        return Results(self.folder, settings, wanted, inputs=self.source.paths, overwrite=overwrite)
 
-    def run(self, numbers: Sequence[int], *, savers: int) -> Iterator[int]:
-        """Make and write pictures; gives each one's number when it is written, in order."""
-        timeline = UniformTimeline(len(self.source.paths), self.multi)
+    def run(self, results: Results, *, savers: int) -> Iterator[int]:
+        """Make and write the missing pictures; gives each one's number when it is written."""
         waiting: deque[tuple[int, Future[None]]] = deque()
         in_flight = AHEAD + savers + vs.core.num_threads
         pool = ThreadPoolExecutor(max_workers=savers, thread_name_prefix="saver")
+        results.begin()
         try:
-            for n in numbers:
-                left, phase = timeline.position(n)
+            for n in results.missing:
+                left, phase = self._position(n)
                 original = self.source.paths[left]
-                same = original.suffix.lower() == self.path(n).suffix.lower()
+                same = original.suffix.lower() == Path(self.pattern).suffix.lower()
                 if self.copies and phase == 0 and same:
-                    work = pool.submit(_copy, original, self.path(n))
+                    work = pool.submit(self._copy, n, original, results)
                 else:
-                    work = pool.submit(self._save, n, self.made.get_frame_async(n))
+                    work = pool.submit(self._save, n, self.made.get_frame_async(n), results)
                 waiting.append((n, work))
                 if len(waiting) >= in_flight:
                     yield _finished(*waiting.popleft())
@@ -194,7 +189,28 @@ class Job:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _save(self, n: int, request: Future[vs.VideoFrame]) -> None:
+    def _position(self, n: int) -> tuple[int, Fraction]:
+        position = UniformTimeline(len(self.source.paths), self.multi).position(n)
+        return position.left, position.phase
+
+    def _check_pattern(self) -> None:
+        try:
+            named = self.name(0) != self.name(1) and Path(self.name(0)).name == self.name(0)
+        except (TypeError, ValueError):
+            named = False
+        if not named or Path(self.pattern).suffix.lower() not in pictures.SUFFIXES:
+            accepted = ", ".join(pictures.SUFFIXES)
+            raise InputError(
+                f"--pattern {self.pattern}: must be a name with one %d, such as %08d.png, "
+                f"that ends with one of {accepted}"
+            )
+
+    def _copy(self, n: int, original: Path, results: Results) -> None:
+        _read(original)  # refuses a damaged picture, which once copied would stay in later runs
+        with results.writing(self.name(n)) as partial:
+            shutil.copyfile(original, partial)
+
+    def _save(self, n: int, request: Future[vs.VideoFrame], results: Results) -> None:
         largest = 2**self.source.depth - 1
         with request.result() as frame:
             planes = np.stack([np.asarray(frame[p]) for p in range(3)])
@@ -203,15 +219,10 @@ class Job:
             depth=self.source.depth,
             grey=self.source.grey,
         )
-        pictures.write(picture, self.path(n), quality=self.quality)
+        with results.writing(self.name(n)) as partial:
+            pictures.write(picture, partial, quality=self.quality)
 
 
 def _finished(n: int, work: Future[None]) -> int:
     work.result()
     return n
-
-
-def _copy(source: Path, target: Path) -> None:
-    _read(source)  # refuses a damaged picture, which once copied would stay in later runs
-    with replacing(target) as partial:
-        shutil.copyfile(source, partial)

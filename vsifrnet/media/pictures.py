@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from vsifrnet.errors import InputError
-from vsifrnet.files import replacing
+from vsifrnet.files import location, replacing
 
 __all__ = [
     "ANIMATIONS",
@@ -210,7 +210,7 @@ PNG16 = {1: "gray16be", 2: "ya16be", 3: "rgb48be", 4: "rgba64be"}
 def _decode_png16(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
     """(H, W, 3 or 4)."""
     try:
-        with av.open(str(path), format="png_pipe") as container:
+        with av.open(location(path), format="png_pipe") as container:
             frame = next(container.decode(video=0))
     except (av.FFmpegError, StopIteration) as error:
         raise InputError(f"{path}: a damaged picture ({error})") from None

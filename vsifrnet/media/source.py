@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import av
 import vapoursynth as vs
 from av.rational import AVRational
 
 from vsifrnet.errors import InputError
+from vsifrnet.files import location
 from vsifrnet.graph.timecodes import likely_last
+from vsifrnet.media.messages import ffmpeg_messages
 
-__all__ = ["Source", "exact", "open_source"]
+__all__ = ["Source", "exact", "index", "open_source"]
+
+log = logging.getLogger("vsifrnet")
+
+NOMINAL = Fraction(25)
+"""Frame rate of a file that has neither times nor a rate."""
+
+DECLARED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "flv", "asf")
+"""Containers whose duration is written at their beginning, and not estimated from their end."""
+
+MISSING = Fraction(1)
+"""Seconds that a container may end before the duration that it declares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +49,8 @@ class Source:
     """When each frame begins, in seconds, as the container counts."""
     constant: bool
     """Whether the frames come at the clip's fps, but for rounding to the container's ticks."""
+    damage: str | None = None
+    """What is missing of a file that is cut off or damaged."""
 
     @property
     def start(self) -> Fraction:
@@ -45,10 +64,14 @@ def open_source(path: Path) -> Source:
     Raises:
         InputError: it is no video, or has no frames; the message names the file.
     """
-    if not path.is_file():
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give a video file")
+    if not path.exists():
         raise InputError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise InputError(f"{path} is a device or pipe: give a file, which can be read twice")
     try:
-        with av.open(str(path)) as container:
+        with av.open(location(path)) as container:
             # Cover pictures are video streams, too.
             streams = [
                 stream
@@ -61,25 +84,68 @@ def open_source(path: Path) -> Source:
             rates = [exact(r) for r in (streams[0].average_rate, streams[0].base_rate) if r]
     except av.FFmpegError as error:
         raise InputError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
-    with tempfile.TemporaryDirectory() as folder:
-        timecodes = Path(folder) / "timecodes.txt"
-        try:
-            clip = vs.core.bs.VideoSource(
-                str(path), track=track, cachemode=0, timecodes=str(timecodes)
-            )
-        except vs.Error as error:
-            raise InputError(f"{path}: {error}") from None
-        times = _read_timecodes(timecodes, tick)
+    clip, times = _index(path, track, tick, rates)
     rate = _constant_rate(times, tick, [*rates, Fraction(clip.fps)])
+    end = _read_end(path, track, tick, times[-1])
     if rate is not None:
         # Without the rounding: a 24 fps Matroska has frames of 41 and 42 ms.
         clip = clip.std.AssumeFPS(fpsnum=rate.numerator, fpsden=rate.denominator)
     elif len(times) > 1:
         # BestSource gives the last frame no duration where the rate varies.
-        last = _last_duration(path, track, tick, times[-1]) or likely_last(times)
-        num, den = last.as_integer_ratio()
+        num, den = (end.duration or likely_last(times)).as_integer_ratio()
         clip = clip[:-1] + clip[-1].std.SetFrameProps(_DurationNum=num, _DurationDen=den)
-    return Source(clip=clip, track=track, tick=tick, times=times, constant=rate is not None)
+    damage = None
+    if end.damage is not None:
+        damage = f"{path} is cut off or damaged ({end.damage}): {len(times)} frames can be read"
+        log.warning("%s", damage)
+    return Source(
+        clip=clip, track=track, tick=tick, times=times, constant=rate is not None, damage=damage
+    )
+
+
+def index(path: Path, **options: Any) -> vs.VideoNode:
+    """Open a file by ``bs.VideoSource``, with its other arguments; write nothing beside the file.
+
+    Raises:
+        vs.Error: it cannot be read.
+    """
+    # VapourSynth takes names as bytes too, which need not be text.
+    name = os.fsencode(location(path))
+    shown = log.isEnabledFor(logging.INFO)
+    return vs.core.bs.VideoSource(name, cachemode=0, showprogress=shown, **options)
+
+
+def _index(
+    path: Path, track: int, tick: Fraction, rates: Sequence[Fraction]
+) -> tuple[vs.VideoNode, list[Fraction]]:
+    """The clip, and when each of its frames begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        timecodes = Path(folder) / "timecodes.txt"
+        with suppress(vs.Error):  # It says so where frames have no times.
+            clip = index(path, track=track, timecodes=os.fsencode(timecodes))
+            return clip, _read_timecodes(timecodes, tick)
+    try:
+        clip = index(path, track=track)
+    except vs.Error as error:
+        raise InputError(f"{path}: {error}") from None
+    rate = next(rate for rate in (Fraction(clip.fps), *rates, NOMINAL) if rate)
+    log.warning(
+        "%s has frames without a time: all are shown one after the other at %.5g fps",
+        path,
+        float(rate),
+    )
+    begin = _first_time(path, track, rate)
+    return clip, [begin + n / rate for n in range(clip.num_frames)]
+
+
+def _first_time(path: Path, track: int, rate: Fraction) -> Fraction:
+    """When the first frame begins, by the first one that has a time; 0 where none has."""
+    with suppress(av.FFmpegError), av.open(location(path)) as container:
+        packets = (p for p in container.demux(container.streams[track]) if p.size)
+        for n, packet in enumerate(packets):
+            if packet.pts is not None:
+                return packet.pts * exact(packet.time_base) - n / rate
+    return Fraction(0)
 
 
 def _constant_rate(
@@ -90,7 +156,7 @@ def _constant_rate(
     Tried are ``rates``, then the whole rate and the NTSC one (24000/1001) nearest to the mean.
     """
     if len(times) < 2:
-        return rates[0]
+        return next((rate for rate in rates if rate), NOMINAL)
     mean = (len(times) - 1) / (times[-1] - times[0])
     whole, ntsc = Fraction(round(mean)), Fraction(round(mean * 1001 / 1000) * 1000, 1001)
     for rate in (*rates, whole, ntsc):
@@ -99,19 +165,47 @@ def _constant_rate(
     return None
 
 
-def _last_duration(path: Path, track: int, tick: Fraction, time: Fraction) -> Fraction | None:
-    """Seconds that the last frame, of ``time``, is shown, if the container says so."""
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams[track]
-            container.seek(int(time / tick), stream=stream)  # not to read the whole file again
-            packets = container.demux(stream)
-            # The last one shown need not be the last one stored.
-            shown = ((p.pts, p.duration or 0) for p in packets if p.pts is not None)
-            _, duration = max(shown, default=(0, 0))
-    except av.FFmpegError:  # damaged somewhere; BestSource reads on
-        return None
-    return duration * tick if duration > 0 else None
+class _End(NamedTuple):
+    """What the container says at its end."""
+
+    duration: Fraction | None
+    """Seconds that the last frame is shown, if it says so."""
+    damage: str | None
+    """What is missing, if anything is."""
+
+
+def _read_end(path: Path, track: int, tick: Fraction, time: Fraction) -> _End:
+    """Read a container from the last frame, of ``time``, on."""
+    shown: list[tuple[int, int]] = []
+    end = time
+    corrupt = False
+    with ffmpeg_messages() as messages:
+        try:
+            with av.open(location(path)) as container:
+                name = container.format.name
+                declared = Fraction(container.duration or 0, 1_000_000) + Fraction(
+                    container.start_time or 0, 1_000_000
+                )
+                # From there, not to read the whole file again.
+                container.seek(int(time / tick), stream=container.streams[track])
+                for packet in container.demux():
+                    corrupt |= packet.is_corrupt
+                    if packet.pts is None:
+                        continue
+                    duration = packet.duration or 0
+                    end = max(end, (packet.pts + duration) * exact(packet.time_base))
+                    if packet.stream_index == track:
+                        shown.append((packet.pts, duration))
+        except av.FFmpegError as error:  # Damaged somewhere; BestSource reads on.
+            return _End(None, str(error.strerror))
+    # The last one shown need not be the last one stored.
+    _, duration = max(shown, default=(0, 0))
+    damage = next((text for source, text in messages() if source == name), None)
+    if damage is None and corrupt:
+        damage = "its last packet is incomplete"
+    if damage is None and name in DECLARED and declared - end > MISSING:
+        damage = f"it ends {float(declared - end):.1f} s early"
+    return _End(duration * tick if duration > 0 else None, damage)
 
 
 def exact(value: AVRational) -> Fraction:

@@ -8,6 +8,7 @@ run, and no key is skipped or filled in.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,14 @@ class Weights:
         state = {key: tensor.clone() for key, tensor in self.state.items()}
         network.load_state_dict(state, assign=True)
         return network.eval().requires_grad_(False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the tensors, by which weights are known wherever their file is."""
+        digest = hashlib.sha256()
+        for key in sorted(self.state):
+            digest.update(key.encode() + self.state[key].contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def t_blind_reason(self) -> str:

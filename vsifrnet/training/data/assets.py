@@ -34,8 +34,18 @@ def list_pictures(folder: Path, part: Part = "all") -> list[Path]:
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     chosen = [path for path in paths if in_part(path, part)]
+    if not paths:
+        raise DataError(f"no pictures in {folder}: expected {', '.join(sorted(SUFFIXES))}")
+    if not chosen and part == "held-out":
+        raise DataError(
+            f"none of the {len(paths)} pictures in {folder} is one to validate on, which one in "
+            "twelve is, chosen by its name: add more, or train with --validate-every 0"
+        )
     if not chosen:
-        raise DataError(f"no pictures ({part}) in {folder}: expected {', '.join(sorted(SUFFIXES))}")
+        raise DataError(
+            f"all of the {len(paths)} pictures in {folder} are kept to validate on, as one in "
+            "twelve is, chosen by its name: add more"
+        )
     return chosen
 
 

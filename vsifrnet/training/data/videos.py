@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vsifrnet.errors import DataError, TrainingError
+from vsifrnet.files import location
 from vsifrnet.training.data.datasets import LISTS, SOURCE
 from vsifrnet.training.data.sample import Picture, generator
 
@@ -56,7 +57,7 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
     window: deque[tuple[Picture, Picture]] = deque(maxlen=2 * choice.stride + 1)
     next_first = 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(location(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path} has no video")
             stream = container.streams.video[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,34 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vsifrnet.errors import TrainingError
-from vsifrnet.files import replacing
+from vsifrnet.files import claim_folder, replacing
+from vsifrnet.weights import formats
 
-__all__ = ["export_weights", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "CHECKPOINT",
+    "WEIGHTS",
+    "check_variant",
+    "claim_run",
+    "export_weights",
+    "load_checkpoint",
+    "save_checkpoint",
+]
+
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.safetensors"
+FILES = (CHECKPOINT, WEIGHTS, "best.safetensors", "log.csv", "validation.csv", "curve.png")
+"""What a run writes into its folder."""
+
+
+def claim_run(folder: Path, *, overwrite: bool) -> None:
+    """Make the folder of a run, or take up that of an earlier one.
+
+    Raises:
+        InputError: it has a file that a run would write, and that none has written; the message
+            names it.
+    """
+    if not (folder / CHECKPOINT).is_file():
+        claim_folder(folder, {"command": "train"}, overwrite=overwrite, results=FILES)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -25,9 +51,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
 
     def write(partial: Path) -> None:
-        # torch writes files of its own with errors that do not name a full disk.
-        with partial.open("wb") as file:
-            torch.save(state, file)
+        # torch's own writer replaces the system's errors, such as a full disk, by its own.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        partial.write_bytes(buffer.getbuffer())
 
     _write(path, write)
 
@@ -52,6 +79,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not {"step", "network", "ema", "optimizers"} <= set(state):
         raise TrainingError(f"{path} is not a training checkpoint (weights? use them to start)")
     return state
+
+
+def check_variant(path: Path, network: dict[str, Tensor], wanted: str) -> None:
+    """Refuse the network of a checkpoint that is of another variant than the ``wanted`` one."""
+    try:
+        found = formats.check(network)[0].name
+    except ValueError:  # That it is damaged will be said when it is loaded.
+        return
+    if found != wanted:
+        raise TrainingError(
+            f"{path} is of IFRNet {found}, not {wanted}: go on with --size {found}, or begin in "
+            "another folder"
+        )
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

@@ -9,7 +9,12 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-__all__ = ["process_group"]
+__all__ = ["is_first", "process_group"]
+
+
+def is_first() -> bool:
+    """Whether this process is the only one, or the first one under torchrun."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

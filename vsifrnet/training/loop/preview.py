@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vsifrnet.errors import InputError
+from vsifrnet.files import replacing
 from vsifrnet.training.data.sample import DataSet, Field, Picture
 
 __all__ = ["flow_colours", "write_sheet"]
@@ -37,7 +39,13 @@ def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -
     sheet = np.vstack(
         [np.hstack(tiles[row * columns : (row + 1) * columns]) for row in range(rows)]
     )
-    Image.fromarray(sheet).save(path)
+    try:
+        with replacing(path) as partial:
+            Image.fromarray(sheet).save(partial)
+    except ValueError:
+        raise InputError(
+            f"--preview {path}: must end with the suffix of a picture, such as .png"
+        ) from None
 
 
 def _tiles(data: DataSet, index: int) -> Picture:

@@ -21,7 +21,14 @@ from vsifrnet.network import IFRNet
 from vsifrnet.training.data.loader import Batches, load_batches
 from vsifrnet.training.data.sample import Batch, DataSet
 from vsifrnet.training.loop.average import moving_average
-from vsifrnet.training.loop.checkpoint import export_weights, load_checkpoint, save_checkpoint
+from vsifrnet.training.loop.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    check_variant,
+    export_weights,
+    load_checkpoint,
+    save_checkpoint,
+)
 from vsifrnet.training.loop.journal import Journal, draw_curve
 from vsifrnet.training.loop.optim import make_optimizers, schedule
 from vsifrnet.training.loop.settings import Settings
@@ -29,9 +36,6 @@ from vsifrnet.training.loop.settings import Settings
 __all__ = ["Trainer"]
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
 
 
 class _Objective(nn.Module):
@@ -158,14 +162,18 @@ class Trainer:
             TrainingError: the checkpoint cannot be read, or is of another network or optimiser.
         """
         state = load_checkpoint(path or self.checkpoint)
+        check_variant(path or self.checkpoint, state["network"], self.network.config.name)
         try:
             self.network.load_state_dict(state["network"])
             self.average.module.load_state_dict(state["ema"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         except (RuntimeError, ValueError) as error:
-            where = path or self.checkpoint
-            raise TrainingError(f"{where} is of another network or optimizer: {error}") from error
+            where, first_line = path or self.checkpoint, str(error).partition("\n")[0]
+            raise TrainingError(
+                f"{where} is of another network or optimizer ({first_line}): go on with the "
+                "options of its run, or begin in another folder"
+            ) from error
         self.step = state["step"]
         self.average.n_averaged.fill_(self.step + 1)
         self.first_step, self.best = state["first_step"], state["best"]
