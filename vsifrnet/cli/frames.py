@@ -101,14 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, str]:
     """List what the pictures depend on, beside their sources and their number."""
-    from vsifrnet.weights import load as weights
+    from vsifrnet.weights.load import load_weights
 
     # The device and the number of pairs in flight are left out: they may change between sessions,
     # and change the results by less than a step of 8 bits.
     ignored = {"model", "device", "num_streams", "auto_download"}
     names = {"pattern", "quality", *options.FILTER} - ignored
     settings = {name: str(getattr(arguments, name)) for name in sorted(names)}
-    loaded = weights.load(arguments.model, auto_download=arguments.auto_download)
+    loaded = load_weights(arguments.model, auto_download=arguments.auto_download)
     return settings | {"model": loaded.digest}
 
 
