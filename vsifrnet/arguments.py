@@ -1,4 +1,4 @@
-"""Checks of the filter's arguments. They raise a ValueError that names argument and value."""
+"""Checks of the filter's arguments. Each error names the argument and its value."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fractions import Fraction
 import vapoursynth as vs
 
 from vsifrnet.argument_table import HALVINGS
+from vsifrnet.errors import InputError
 from vsifrnet.graph.frames import MATRICES
 from vsifrnet.graph.timecodes import Timecodes, frame_times
 from vsifrnet.graph.timeline import TimedTimeline, Timeline, UniformTimeline
@@ -39,21 +40,21 @@ MAX_FPS = 10**9
 def check_clip(clip: vs.VideoNode) -> None:
     """Refuse anything but a clip of constant, supported format with at least two frames."""
     if not isinstance(clip, vs.VideoNode):
-        raise ValueError(f"clip={clip!r}: must be a VideoNode")
+        raise InputError(f"clip={clip!r}: must be a VideoNode")
     form = clip.format
     if form is None or form.color_family == vs.UNDEFINED or not (clip.width and clip.height):
-        raise ValueError("clip: must be of constant format and size, not variable")
+        raise InputError("clip: must be of constant format and size, not variable")
     if form.sample_type == vs.INTEGER:
         fits = 8 <= form.bits_per_sample <= 16
     else:
         fits = form.bits_per_sample in (16, 32)
     if not fits or max(form.subsampling_w, form.subsampling_h) > 2:
-        raise ValueError(
+        raise InputError(
             f"clip of format {form.name}: must be GRAY, YUV or RGB of 8 to 16 bit integer, half or "
             "single float, with chroma subsampled by at most 4"
         )
     if clip.num_frames < 2:
-        raise ValueError(f"clip of {clip.num_frames} frame: must have at least 2")
+        raise InputError(f"clip of {clip.num_frames} frame: must have at least 2")
 
 
 def timeline(
@@ -66,11 +67,11 @@ def timeline(
     """Return the timeline that the arguments about the rate ask for."""
     fits = isinstance(multi, int | Fraction) and not isinstance(multi, bool)
     if not fits or not MIN_MULTI <= multi <= MAX_MULTI:
-        raise ValueError(
+        raise InputError(
             f"multi={multi!r}: must be an int or a Fraction from {MIN_MULTI} to {MAX_MULTI}"
         )
     if Fraction(multi).denominator > MAX_DENOMINATOR:
-        raise ValueError(
+        raise InputError(
             f"multi={multi!r}: must have a denominator up to {MAX_DENOMINATOR}, "
             f"such as {Fraction(multi).limit_denominator(1001)!r}"
         )
@@ -78,27 +79,27 @@ def timeline(
     result: Timeline
     if target is None:
         if timecodes is not None:
-            raise ValueError("timecodes: needs fps_num, the target frame rate")
+            raise InputError("timecodes: needs fps_num, the target frame rate")
         result = UniformTimeline(clip.num_frames, Fraction(multi))
     elif multi != 2:
-        raise ValueError(f"multi={multi!r} and fps_num={fps_num!r}: give one of the two")
+        raise InputError(f"multi={multi!r} and fps_num={fps_num!r}: give one of the two")
     elif timecodes is not None:
         times = frame_times(timecodes, clip.num_frames, lambda: _last_duration(clip))
         result = TimedTimeline(times, target)
     elif clip.fps:
         result = UniformTimeline(clip.num_frames, target / Fraction(clip.fps), target)
         if not MIN_MULTI <= result.multi <= MAX_MULTI:
-            raise ValueError(
+            raise InputError(
                 f"fps_num={fps_num}, fps_den={fps_den}: must be {MIN_MULTI} to {MAX_MULTI} times "
                 f"the clip's frame rate, and is {float(result.multi):g} times"
             )
     else:
-        raise ValueError(
+        raise InputError(
             f"fps_num={fps_num!r}: the clip has no constant frame rate (its fps is 0); give "
             "timecodes as well, or multi instead, which keeps the frames' durations"
         )
     if not 1 <= result.length <= MAX_FRAMES:
-        raise ValueError(
+        raise InputError(
             f"multi={multi}, fps_num={fps_num}, fps_den={fps_den}: makes {result.length} frames of "
             f"{clip.num_frames}; must make 1 to {MAX_FRAMES}"
         )
@@ -110,14 +111,14 @@ def _last_duration(clip: vs.VideoNode) -> Fraction | None:
         with clip.get_frame(clip.num_frames - 1) as last:
             num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
     except vs.Error as error:
-        raise ValueError(f"timecodes: the clip's last frame cannot be read ({error})") from error
+        raise InputError(f"timecodes: the clip's last frame cannot be read ({error})") from error
     return Fraction(num, den) if num and den else None
 
 
 def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
     if fps_num is None:
         if fps_den is not None:
-            raise ValueError(f"fps_den={fps_den!r}: needs fps_num")
+            raise InputError(f"fps_den={fps_den!r}: needs fps_num")
         return None
     fps_den = 1 if fps_den is None else fps_den
     check_int("fps_num", fps_num, 1, MAX_FPS)
@@ -133,7 +134,7 @@ def check_halving(timeline: Timeline, dup_mode: str, reason: str) -> None:
         asked = f"multi={timeline.multi}" if isinstance(timeline, UniformTimeline) else "timecodes"
     else:
         return
-    raise ValueError(f"{asked}: {reason}")
+    raise InputError(f"{asked}: {reason}")
 
 
 def check_int(name: str, value: object, low: int, high: int | None = None) -> None:
@@ -141,7 +142,7 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> No
     fits = isinstance(value, int) and not isinstance(value, bool)
     if not fits or value < low or (high is not None and value > high):  # type: ignore[operator]
         bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name}={value!r}: must be an int {bounds}")
+        raise InputError(f"{name}={value!r}: must be an int {bounds}")
 
 
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
@@ -150,26 +151,26 @@ def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None
     kind = str if isinstance(accepted[0], str) else int | float
     if isinstance(value, bool) or not isinstance(value, kind) or value not in accepted:
         listed = ", ".join(repr(choice) for choice in accepted)
-        raise ValueError(f"{name}={value!r}: must be one of {listed}")
+        raise InputError(f"{name}={value!r}: must be one of {listed}")
 
 
 def check_bool(name: str, value: object) -> None:
     """Refuse anything but True and False."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name}={value!r}: must be True or False")
+        raise InputError(f"{name}={value!r}: must be True or False")
 
 
 def check_unit(name: str, value: object) -> None:
     """Refuse anything but a number in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ValueError(f"{name}={value!r}: must be above 0 and at most 1")
+        raise InputError(f"{name}={value!r}: must be above 0 and at most 1")
 
 
 def check_up_to(name: str, value: object, most: float) -> None:
     """Refuse anything but a number from 0 to ``most``."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= most:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r}: must be a number from 0 to {most}")
+        raise InputError(f"{name}={value!r}: must be a number from 0 to {most}")
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
@@ -181,4 +182,4 @@ def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
     if isinstance(matrix, int) and not isinstance(matrix, bool) and matrix in MATRICES.values():
         return int(matrix)
     names = ", ".join(f"{name!r} ({int(number)})" for name, number in MATRICES.items())
-    raise ValueError(f"matrix={matrix!r}: must be one of {names}")
+    raise InputError(f"matrix={matrix!r}: must be one of {names}")

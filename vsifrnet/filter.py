@@ -16,6 +16,7 @@ from vsifrnet.detect.plan import DUP_MAX
 from vsifrnet.engine import backend
 from vsifrnet.engine.interpolator import Interpolator, prepare
 from vsifrnet.engine.workers import Workers
+from vsifrnet.errors import InputError
 from vsifrnet.graph import transport, wire
 from vsifrnet.graph.timecodes import Timecodes
 from vsifrnet.weights.load import load_weights
@@ -116,7 +117,7 @@ def ifrnet(
             if num_streams is None and engine.device.type == "cpu" and timeline.grid not in (1, 2):
                 # Each half depends on the half before it: a second worker would make both again.
                 engine = replace(engine, num_streams=1)
-    except ValueError as error:
+    except InputError as error:
         raise vs.Error(f"ifrnet: {error}") from error
 
     log.info("ifrnet: model %s on %s", loaded.name, engine)

@@ -16,6 +16,7 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vsifrnet.errors import InputError
 from vsifrnet.graph.yuv import Layout, sample_dtype
 
 __all__ = [
@@ -126,11 +127,11 @@ class Colour(NamedTuple):
         """Refuse a colour that zimg cannot convert to RGB and back.
 
         Raises:
-            ValueError: it names the prop, its value and the accepted values.
+            InputError: it names the prop, its value and the accepted values.
         """
         if form.color_family == vs.YUV and self.matrix not in (None, *MATRICES.values()):
             numbers = ", ".join(str(int(number)) for number in MATRICES.values())
-            raise ValueError(
+            raise InputError(
                 f"_Matrix={self.matrix}: must be one of {numbers}, 2, or absent for YUV"
             )
         subsampled = form.subsampling_w + form.subsampling_h > 0
@@ -139,7 +140,7 @@ class Colour(NamedTuple):
             ("_ChromaLocation", self.chromaloc if subsampled else None, (0, 1, 2, 3, 4, 5)),
         ):
             if value is not None and value not in accepted:
-                raise ValueError(f"{name}={value}: must be one of {', '.join(map(str, accepted))}")
+                raise InputError(f"{name}={value}: must be one of {', '.join(map(str, accepted))}")
 
 
 def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNode:
@@ -183,7 +184,7 @@ def layout(like: vs.VideoNode | vs.VideoFrame, colour: Colour, matrix: int) -> L
     on the left, as in zimg.
 
     Raises:
-        ValueError: it names the prop, its value and the accepted values.
+        InputError: it names the prop, its value and the accepted values.
     """
     form = like.format
     colour.check(form)

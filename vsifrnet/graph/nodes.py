@@ -16,6 +16,7 @@ from vsifrnet.detect.clips import uncached
 from vsifrnet.detect.plan import Gap, Kind
 from vsifrnet.engine.backend import explain
 from vsifrnet.engine.workers import Workers
+from vsifrnet.errors import InputError
 from vsifrnet.graph import frames
 from vsifrnet.graph.frames import Colour
 from vsifrnet.graph.timeline import Position, Timeline
@@ -107,7 +108,7 @@ class Finish:
         if (made, colour) not in self._finished:
             try:
                 colour.check(self._left.format)
-            except ValueError as error:
+            except InputError as error:
                 raise vs.Error(f"ifrnet: frame {n}: {error}") from error
             if self._left.format.color_family == vs.YUV and colour.matrix is None:
                 self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)

@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median_high
 
+from vsifrnet.errors import InputError
+
 __all__ = ["Timecodes", "frame_times", "likely_last"]
 
 type Timecodes = str | Path | Sequence[int | float | Fraction]
@@ -30,7 +32,7 @@ def frame_times(
             seconds, or None, for which :func:`likely_last` stands in.
 
     Raises:
-        ValueError: the file cannot be read, times are too few or too many, or do not increase.
+        InputError: the file cannot be read, times are too few or too many, or do not increase.
     """
     if isinstance(timecodes, str | Path):
         name = f"timecodes={str(timecodes)!r}"
@@ -41,12 +43,12 @@ def frame_times(
     if len(times) == frames:
         times.append(times[-1] + (last_duration() or likely_last(times)))
     if len(times) != frames + 1:
-        raise ValueError(
+        raise InputError(
             f"{name}: {len(times)} times for a clip of {frames} frames; must be one for each"
         )
     for k, (time, after) in enumerate(pairwise(times)):
         if after <= time:
-            raise ValueError(
+            raise InputError(
                 f"{name}: frame {k + 1} at {float(after)} s does not come after frame {k} at "
                 f"{float(time)} s; times must be increasing"
             )
@@ -72,18 +74,18 @@ def _numbers(values: Iterable[int | float | Fraction], name: str) -> list[Fracti
             raise TypeError
         return [Fraction(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: must be a path or finite times in seconds") from error
+        raise InputError(f"{name}: must be a path or finite times in seconds") from error
 
 
 def _read(path: Path, frames: int, name: str) -> list[Fraction]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{name}: cannot be read ({error})") from error
+        raise InputError(f"{name}: cannot be read ({error})") from error
     header = re.match(r"#\s*time(?:code|stamp) format v(\d+)\s*$", lines[0] if lines else "", re.I)
     version = header[1] if header else None
     if version not in ("1", "2"):
-        raise ValueError(
+        raise InputError(
             f"{name}: must begin with '# timecode format v1' or '# timecode format v2'"
         )
     content = [
@@ -101,7 +103,7 @@ def _v2(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
 
 def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction]:
     if not content or not content[0][1].lower().startswith("assume"):
-        raise ValueError(f"{name}: line 2 must be 'Assume <frames per second>'")
+        raise InputError(f"{name}: line 2 must be 'Assume <frames per second>'")
     number, text = content[0]
     rates = [_rate(text[len("assume") :], number, name)] * frames
     for number, text in content[1:]:
@@ -109,10 +111,10 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
         if len(fields) != 3 or not (
             fields[0].strip().isdecimal() and fields[1].strip().isdecimal()
         ):
-            raise ValueError(f"{name}: line {number} must be 'first frame,last frame,fps'")
+            raise InputError(f"{name}: line {number} must be 'first frame,last frame,fps'")
         first, last = int(fields[0]), int(fields[1])
         if not first <= last < frames:
-            raise ValueError(
+            raise InputError(
                 f"{name}: line {number} is about frames {first} to {last} of a clip of {frames}"
             )
         rates[first : last + 1] = [_rate(fields[2], number, name)] * (last - first + 1)
@@ -125,11 +127,11 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
 def _rate(text: str, number: int, name: str) -> Fraction:
     rate = _decimal(text, number, name)
     if rate <= 0:
-        raise ValueError(f"{name}: line {number} has a frame rate of {text.strip()}")
+        raise InputError(f"{name}: line {number} has a frame rate of {text.strip()}")
     return rate
 
 
 def _decimal(text: str, number: int, name: str) -> Fraction:
     if not re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
-        raise ValueError(f"{name}: line {number} has {text.strip()!r} where a number must be")
+        raise InputError(f"{name}: line {number} has {text.strip()!r} where a number must be")
     return Fraction(text.strip().rstrip("."))

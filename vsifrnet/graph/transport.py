@@ -33,7 +33,7 @@ class Transport(Protocol):
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """Return frame ``number`` of ``clip``, to be read by a worker.
 
-        Reading raises a ValueError where the frame's colour is not accepted.
+        Reading raises an InputError where the frame's colour is not accepted.
         """
 
     def from_rgb(self, colour: Colour) -> Convert | None:
