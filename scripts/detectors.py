@@ -1,6 +1,7 @@
 """Precision and recall of the detectors on clips whose cuts and held frames are known.
 
     python scripts/detectors.py cuts --data ../shared
+    python scripts/detectors.py flashes --data ../shared
     python scripts/detectors.py held --data ../shared --size 1920x1080
 
 Prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the default
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 from cut_clips import CutClip, cut_clips, decode_grey, splice
 from drawings import drawings, encoded
+from flash_clips import flash_clips
 from tqdm import tqdm
 
 from vsifrnet.detect import held, scenes
@@ -110,6 +112,37 @@ def cuts(arguments: argparse.Namespace) -> None:
         print(f"\n{name}: precision {precision:.4f}, recall {right / total:.4f}")
 
 
+def flashes(arguments: argparse.Namespace) -> None:
+    """Print how many edges of flashes are shown sharp, and what else is taken for one."""
+    training_set = arguments.data / "training-set"
+    material = [
+        made
+        for seed in range(arguments.count)
+        for made in (
+            *flash_clips(training_set, arguments.half, seed),
+            *cut_clips(training_set, arguments.half, seed),
+        )
+    ]
+    for path in sorted((arguments.data / "clips").iterdir()):
+        if path.name in OWN_CUTS:
+            material.append(CutClip(path.name, decode_grey(path), frozenset(OWN_CUTS[path.name])))
+    counts: dict[str, list[int]] = {}
+    for known in tqdm(material, unit="clip"):
+        scores = scenes.gap_scores(from_arrays([[frame] for frame in known.frames], vs.GRAY8))
+        row = counts.setdefault(known.name, [0, 0, 0, 0])
+        row[0] += len(known.frames) - 1
+        row[1] += len(known.cuts)
+        for k, frame in zip(range(len(known.frames) - 1), scores.frames(), strict=False):
+            cut = scenes.is_cut(frame.props, scenes.DEFAULT_THRESHOLD)
+            flash = scenes.is_flash(frame.props)
+            row[2] += k in known.cuts and (cut or flash)
+            row[3] += k not in known.cuts and flash and not cut
+    print("| material | gaps | edges or cuts | found | flash elsewhere |")
+    print("|---|---|---|---|---|")
+    for kind, row in counts.items():
+        print(f"| {kind} | " + " | ".join(map(str, row)) + " |")
+
+
 def held_frames(arguments: argparse.Namespace) -> None:
     """Print the confusion table of the detector of held frames."""
     width, height = (int(side) for side in arguments.size.split("x"))
@@ -138,7 +171,7 @@ def held_frames(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("detector", choices=["cuts", "held"])
+    parser.add_argument("detector", choices=["cuts", "flashes", "held"])
     parser.add_argument(
         "--data", type=Path, default=Path("../shared"), help="folder with clips and training-set"
     )
@@ -152,9 +185,11 @@ def main() -> None:
     parser.add_argument("--size", default="1920x1080", help="size of the held scenes [1920x1080]")
     parser.add_argument("--others", action="store_true", help="also run scxvid and mvtools")
     arguments = parser.parse_args()
-    module, count, run = {"cuts": (scenes, 40, cuts), "held": (held, 6, held_frames)}[
-        arguments.detector
-    ]
+    module, count, run = {
+        "cuts": (scenes, 40, cuts),
+        "flashes": (scenes, 10, flashes),
+        "held": (held, 6, held_frames),
+    }[arguments.detector]
     if arguments.threshold is None:
         arguments.threshold = module.DEFAULT_THRESHOLD
     arguments.count = arguments.count or count
