@@ -1,3 +1,3 @@
-"""The version, written here once; setup.cfg reads it."""
+"""The version, which is written only here; pyproject.toml reads it."""
 
 __version__ = "0.1.0"

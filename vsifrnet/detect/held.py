@@ -38,7 +38,7 @@ STEPS = 219.0
 
 EQUAL = "_IfrnetEqual"
 MOVED = "_IfrnetMoved"
-FLOAT_FORMATS = {vs.GRAY: vs.GRAYS, vs.YUV: vs.YUV444PS, vs.RGB: vs.RGBS}
+FLOAT_FORMATS: dict[int, int] = {vs.GRAY: vs.GRAYS, vs.YUV: vs.YUV444PS, vs.RGB: vs.RGBS}
 
 
 def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:

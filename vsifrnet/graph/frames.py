@@ -7,7 +7,7 @@ they are, and :mod:`~vsifrnet.graph.yuv` converts them there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,7 +117,7 @@ class Colour(NamedTuple):
     chromaloc: int | None
 
     @classmethod
-    def of(cls, props: vs.FrameProps) -> Colour:
+    def of(cls, props: Mapping[str, Any]) -> Colour:
         """Read a frame's props; the matrix 2 (unspecified) counts as not said."""
         said = (props.get(name) for name in COLOUR_PROPS)
         matrix, chroma_range, chromaloc = (None if v is None else int(v) for v in said)
@@ -163,13 +163,12 @@ def from_rgb(
     rgb: vs.VideoNode, format: vs.VideoFormat, colour: Colour, matrix: int
 ) -> vs.VideoNode:
     """Convert RGB back to ``format``, the inverse of :func:`to_rgb` for frames of ``colour``."""
-    arguments: dict[str, int] = {}
+    arguments: dict[str, Any] = {}
     if format.color_family != vs.RGB:
         arguments["matrix"] = matrix if colour.matrix is None else colour.matrix
     if format.color_family == vs.GRAY:
-        arguments["matrix"] = (
-            vs.MATRIX_BT709
-        )  # all three channels are equal, so that any matrix gives the same
+        # All three channels are equal, so that any matrix gives the same.
+        arguments["matrix"] = vs.MATRIX_BT709
     if colour.range is not None:
         arguments["range"] = colour.range
     if colour.chromaloc is not None and format.subsampling_w + format.subsampling_h:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 __all__ = ["Converter", "Layout", "sample_dtype"]
 
-LUMA = {
+LUMA: dict[int, tuple[float, float]] = {
     vs.MATRIX_BT709: (0.2126, 0.0722),
     vs.MATRIX_FCC: (0.30, 0.11),
     vs.MATRIX_BT470_BG: (0.299, 0.114),
@@ -185,7 +185,7 @@ def _yuv_from_rgb(matrix: int) -> Tensor:
     """Return RGB to YUV (3, 3), float64, for luma in [0, 1] and chroma in [-0.5, 0.5]."""
     if matrix == vs.MATRIX_YCGCO:
         return torch.tensor([[1, 2, 1], [-1, 2, -1], [2, 0, -2]], dtype=torch.float64) / 4
-    red, blue = LUMA[vs.MatrixCoefficients(matrix)]
+    red, blue = LUMA[matrix]
     luma = torch.tensor([red, 1 - red - blue, blue], dtype=torch.float64)
     unit = torch.eye(3, dtype=torch.float64)
     u, v = (unit[2] - luma) / (2 - 2 * blue), (unit[0] - luma) / (2 - 2 * red)

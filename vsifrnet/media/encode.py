@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -162,7 +163,7 @@ def storable(clip: vs.VideoNode, codec: str) -> tuple[vs.VideoNode, str]:
         formats = av.codec.Codec(codec, "w").video_formats or []
     except av.codec.codec.UnknownCodecError:
         raise EncodeError(f"codec={codec!r}: this FFmpeg has no such encoder") from None
-    names = {_vs_format(f.name): f.name for f in formats if _vs_format(f.name) is not None}
+    names = {vs_format: f.name for f in formats if (vs_format := _vs_format(f.name)) is not None}
 
     def distance(form: vs.VideoFormat) -> tuple[int, ...]:
         chroma = (form.subsampling_w + form.subsampling_h) - (own.subsampling_w + own.subsampling_h)
@@ -173,7 +174,7 @@ def storable(clip: vs.VideoNode, codec: str) -> tuple[vs.VideoNode, str]:
     best = min((vs.core.get_video_format(i) for i in names), key=distance)
     if best.id != own.id:
         log.info("%s stores %s, not %s", codec, best.name, own.name)
-        arguments = {}
+        arguments: dict[str, Any] = {}
         if own.color_family == vs.RGB and best.color_family == vs.YUV:
             arguments["matrix"] = vs.MATRIX_BT709
         clip = clip.resize.Bicubic(format=best.id, dither_type="error_diffusion", **arguments)
@@ -218,7 +219,7 @@ def _add_video(
     context.color_primaries = props.get("_Primaries", 2)
     context.color_trc = props.get("_Transfer", 2)
     if "_Range" in props:
-        context.color_range = {vs.RANGE_LIMITED: 1, vs.RANGE_FULL: 2}[props["_Range"]]
+        context.color_range = 1 if props["_Range"] == vs.RANGE_LIMITED else 2
     if "_ChromaLocation" in props:
         context.chroma_sample_location = props["_ChromaLocation"] + 1
     if props.get("_SARNum", 0) and props.get("_SARDen", 0):

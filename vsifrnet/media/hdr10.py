@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import vapoursynth as vs
 
@@ -38,7 +39,7 @@ def add(codec: str, options: Mapping[str, str], props: vs.FrameProps) -> dict[st
     return result
 
 
-def _display(props: vs.FrameProps, *, in_steps: bool) -> str | None:
+def _display(props: Mapping[str, Any], *, in_steps: bool) -> str | None:
     """Chromaticities of G, B, R and white, and the luminance's range (SMPTE ST 2086).
 
     ``in_steps`` of 0.00002 and 0.0001 cd/m2, else as they are.
@@ -65,7 +66,7 @@ def _display(props: vs.FrameProps, *, in_steps: bool) -> str | None:
     return "".join(parts)
 
 
-def _light(props: vs.FrameProps) -> str | None:
+def _light(props: Mapping[str, Any]) -> str | None:
     """MaxCLL and MaxFALL in cd/m2 (CTA-861.3)."""
     try:
         return f"{props['ContentLightLevelMax']},{props['ContentLightLevelAverage']}"

@@ -40,8 +40,12 @@ def pipe(
     reader = Thread(target=_listen, args=(process.stderr, lines, quiet), daemon=True)
     reader.start()
     failure = None
+
+    def report(done: int, total: int) -> None:
+        progress(done)
+
     try:
-        clip.output(process.stdin, y4m=True, progress_update=lambda done, _: progress(done))
+        clip.output(process.stdin, y4m=True, progress_update=report)
     except (OSError, vs.Error) as error:
         failure = error
     finally:
