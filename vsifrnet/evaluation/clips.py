@@ -121,8 +121,9 @@ def open_clip(path: Path, methods: Mapping[str, Method], *, count: int, first: i
     clip = clip.std.CropAbs(width=clip.width // 2 * 2, height=clip.height // 2 * 2)
     matrix = arguments.default_matrix(clip, None)
     if clip.format.id != vs.YUV420P8:
-        given = {"matrix": matrix} if clip.format.color_family != vs.YUV else {}
-        clip = clip.resize.Bicubic(format=vs.YUV420P8, **given)
+        # YUV keeps its own matrix.
+        chosen = None if clip.format.color_family == vs.YUV else matrix
+        clip = clip.resize.Bicubic(format=vs.YUV420P8, matrix=chosen)
     odd = range(first + 1 - first % 2, clip.num_frames - 1, 2)
     if not odd:
         raise InputError(

