@@ -1,6 +1,6 @@
 """IFRNet (Kong et al., CVPR 2022, arXiv 2205.14620) as one class and three configurations.
 
-This module defines the network and nothing else; it imports torch only.
+This module defines the network and nothing else; its operators are in ``engine/ops.py``.
 
 Conventions, here and wherever tensors are handled:
 
@@ -10,8 +10,6 @@ Conventions, here and wherever tensors are handled:
 * time ``t`` is in ``[0, 1]``: 0 is ``img0``, 1 is ``img1``;
 * flows, sampling positions and the final blend are float32 whatever the precision of the
   weights (half precision positions are off by half a pixel at 1920 wide).
-
-The module tree has the key layout of the official checkpoints, so these load strictly.
 """
 
 from __future__ import annotations
@@ -22,9 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsifrnet.engine.ops import Up, blend, concatenate, conv_prelu, refine, resize, warp, warp_both
+from vsifrnet.engine import ops
+from vsifrnet.engine.sampling import Sampling
 
-__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned", "resize", "warp"]
+__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +55,7 @@ CONFIGS: dict[str, Config] = {
 
 
 class _ConvPReLU(nn.Sequential):
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1):
         conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
         super().__init__(conv, nn.PReLU(out_channels))
 
@@ -66,7 +63,7 @@ class _ConvPReLU(nn.Sequential):
         conv, activation = self
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(activation, nn.PReLU)
-        return conv_prelu(x, conv, activation.weight)
+        return ops.conv_prelu(x, conv, activation.weight)
 
 
 class _ResBlock(nn.Module):
@@ -83,9 +80,9 @@ class _ResBlock(nn.Module):
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = refine(self.conv1(x), self.conv2, self.side)
-        out = refine(self.conv3(out), self.conv4, self.side)
-        return conv_prelu(out, self.conv5, self.prelu.weight, residual=x)
+        out = ops.refine(self.conv1(x), self.conv2, self.side)
+        out = ops.refine(self.conv3(out), self.conv4, self.side)
+        return ops.conv_prelu(out, self.conv5, self.prelu.weight, residual=x)
 
 
 class _Encoder(nn.Module):
@@ -115,12 +112,12 @@ class _Decoder(nn.Module):
         self.convblock = nn.Sequential(
             _ConvPReLU(in_channels, hidden),
             _ResBlock(hidden, side),
-            Up(hidden, out_channels),
+            ops.Up(hidden, out_channels),
         )
 
     def _join(self, *parts: Tensor) -> Tensor:
         """Parts (B, any, H, W) as the input, in the first one's dtype."""
-        return concatenate(*parts, channels=self.in_channels)
+        return ops.concatenate(*parts, channels=self.in_channels)
 
     def _decode(self, x: Tensor) -> Tensor:
         # Calling the block as a whole would hold its input until the end, and at the finest level
@@ -139,7 +136,7 @@ class _CoarsestDecoder(_Decoder):
 class _WarpingDecoder(_Decoder):
     def forward(self, ft: Tensor, level: Tensor, flow: Tensor) -> Tensor:
         """Decode ``ft`` and ``level`` (2 B, C, H, W), warped by flow (B, 4, H, W)."""
-        return self._decode(self._join(ft, warp_both(level, flow), flow))
+        return self._decode(self._join(ft, ops.warp_both(level, flow), flow))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +178,14 @@ class Synthesis:
 
 
 class IFRNet(nn.Module):
-    """The network. ``IFRNet(CONFIGS["S"])`` has 104 tensors in the official key layout."""
+    """The network. ``IFRNet(CONFIGS["S"])`` has 104 tensors in the official key layout.
 
-    def __init__(self, config: Config) -> None:
+    ``sampling`` is that of the last blend, which weights are trained with; features are bilinear.
+    """
+
+    def __init__(self, config: Config, *, sampling: Sampling = "bilinear") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.sampling = config, sampling
         p1, p2, p3, p4 = config.pyramid
         side = config.side
 
@@ -219,7 +219,7 @@ class IFRNet(nn.Module):
         if mean is None:
             mean = pair_mean(*pictures.chunk(2))
         pictures = pictures.sub_(mean.repeat(2, 1, 1, 1))  # torch.cat has made a copy.
-        resized = pictures if scale == 1.0 else resize(pictures, scale)
+        resized = pictures if scale == 1.0 else ops.resize(pictures, scale)
         resized = resized.to(self.dtype, memory_format=torch.channels_last)
         return Pair(pictures=pictures, mean=mean, features=self.encoder(resized), scale=scale)
 
@@ -233,7 +233,7 @@ class IFRNet(nn.Module):
         flows, features = [flow], [ft]
         for level, decoder in zip(reversed(fine), self._decoders(), strict=True):
             change, ft = self._split(decoder(ft, level, flow))
-            flow = torch.add(change, resize(flow, 2.0), alpha=2.0)
+            flow = torch.add(change, ops.resize(flow, 2.0), alpha=2.0)
             flows.insert(0, flow)
             features.insert(0, ft)
         # What the last decoder gives in place of features is the mask and the residual.
@@ -242,9 +242,9 @@ class IFRNet(nn.Module):
 
         if pair.scale != 1.0:
             up = 1.0 / pair.scale
-            flows[0] = resize(flow, up) * up
-            mask, residual = resize(mask, up), resize(residual, up)
-        image = residual + blend(pair.pictures, flows[0], mask).add_(pair.mean)
+            flows[0] = ops.resize(flow, up) * up
+            mask, residual = ops.resize(mask, up), ops.resize(residual, up)
+        image = residual + ops.blend(pair.pictures, flows[0], mask, self.sampling).add_(pair.mean)
         return Synthesis(
             image=image.clamp(0.0, 1.0) if pair.limits is None else image.clamp(*pair.limits),
             flows0=tuple(flow[:, 0:2] for flow in flows),
@@ -277,7 +277,7 @@ def aligned(network: IFRNet, multiple: int) -> IFRNet:
     because the last ones are a ResBlock's side.
     """
     with torch.device("meta"):  # neither initialised nor, so, random numbers drawn
-        wide = IFRNet(replace(network.config, align=multiple))
+        wide = IFRNet(replace(network.config, align=multiple), sampling=network.sampling)
     state = network.state_dict()
     for key, target in wide.state_dict().items():
         padding: list[int] = []

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from vsifrnet.cli import main
 from vsifrnet.network import CONFIGS, IFRNet
@@ -55,8 +55,9 @@ def test_list(capsys):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert len(lines) == 1 + len(registry.MODELS)
-    assert re.fullmatch(r"ifrnet_s +S +any +.* in the package", lines[1])
-    assert any(re.fullmatch(r"IFRNet_S_Vimeo90K +S +middle +.* not fetched", li) for li in lines)
+    assert re.fullmatch(r"ifrnet_s +S +any +bi(cubic|linear) +.* in the package", lines[1])
+    official = r"IFRNet_S_Vimeo90K +S +middle +bilinear +.* not fetched"
+    assert any(re.fullmatch(official, line) for line in lines)
 
 
 def test_info_of_the_packaged_model_prints_the_card(capsys):
@@ -104,10 +105,23 @@ def test_import_converts_and_names(capsys, pth, home):
     expected = torch.load(pth)
     assert all(torch.equal(value, expected[key]) for key, value in load_file(path).items())
     with safe_open(path, "pt") as file:
-        assert file.metadata() == {"imported_from": "mine.pth"}
+        assert file.metadata() == {"imported_from": "mine.pth", "sampling": "bilinear"}
     assert load_weights("MINE").path == path
     assert [p.name for p in path.parent.iterdir()] == ["mine.safetensors"]
     assert "mine" in run(capsys, "list")[1]
+
+
+def test_how_weights_are_sampled_is_shown_and_kept_by_an_import(capsys, pth, home, tmp_path):
+    path = tmp_path / "sharp.safetensors"
+    save_file(torch.load(pth), path, {"sampling": "bicubic"})
+    assert "sampling     bicubic" in run(capsys, "info", path)[1]
+    assert "sampling     bilinear" in run(capsys, "info", pth)[1]
+    assert run(capsys, "import", path)[0] == 0
+    assert load_weights("sharp").sampling == "bicubic"
+    (home / "imported" / "broken.safetensors").write_bytes(b"rubbish")
+    listed = run(capsys, "list")[1]
+    assert re.search(r"(?m)^sharp +bicubic +imported$", listed)
+    assert re.search(r"(?m)^broken +damaged$", listed)
 
 
 def test_import_replaces_only_when_told(capsys, pth, home):
@@ -156,7 +170,8 @@ def test_import_of_an_official_file_is_that_model(capsys, pth, home, official):
     loaded = load_weights("ifrnet_test")
     assert loaded.info is official
     assert loaded.t_blind
-    assert re.search("IFRNet_Test +S +middle +a test +in the cache", run(capsys, "list")[1])
+    row = "IFRNet_Test +S +middle +bilinear +a test +in the cache"
+    assert re.search(row, run(capsys, "list")[1])
 
 
 def test_fetch_prints_the_file_and_refuses_unknown_names(capsys):

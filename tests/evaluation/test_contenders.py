@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import scene
+from safetensors.torch import save_file
 
 from vsifrnet.evaluation import contenders
 from vsifrnet.evaluation.official import Official
@@ -16,19 +17,27 @@ from vsifrnet.weights.load import load_weights
 TASK = Task(width=96, height=64, precision="fp32", num_streams=1)
 
 
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """The packaged weights, sampled as the official code samples all weights."""
+    path = tmp_path_factory.mktemp("weights") / "bilinear.safetensors"
+    save_file(load_weights().state, path)
+    return replace(TASK, model=str(path))
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0])
-def test_the_official_code_and_the_network_agree(scale: float) -> None:
+def test_the_official_code_and_the_network_agree(scale: float, task: Task) -> None:
     images = [torch.from_numpy(scene(n, 96, 64).transpose(2, 0, 1).copy())[None] for n in (0, 2)]
-    network = load_weights().build()
+    network = load_weights(task.model).build()
     official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
     with torch.inference_mode():
         made = network(*images, torch.tensor([0.3]), scale)
     torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
 
 
-def test_contenders_show_the_same_frames() -> None:
+def test_contenders_show_the_same_frames(task: Task) -> None:
     clip = moving(96, 64, 4)
-    ours, official = (contenders.CONTENDERS[name](clip, TASK) for name in ("ours", "official"))
+    ours, official = (contenders.CONTENDERS[name](clip, task) for name in ("ours", "official"))
     for n in range(2, 5):
         with ours.get_frame(n) as a, official.get_frame(n) as b:
             for p in range(3):
@@ -37,10 +46,10 @@ def test_contenders_show_the_same_frames() -> None:
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_contenders_that_pad_show_the_same_frames(scale: float, tmp_path: Path) -> None:
+def test_contenders_that_pad_show_the_same_frames(scale: float, tmp_path: Path, task: Task) -> None:
     # Of a width that has to be padded: each does so in its own way, which shows up to its right.
     onnx = tmp_path / "network.onnx"
-    task = replace(TASK, width=248, height=96, scale=scale, onnx=str(onnx))
+    task = replace(task, width=248, height=96, scale=scale, onnx=str(onnx))
     clip = moving(task.width, task.height, 4)
     contenders.export_onnx(task, onnx)
     ours, *others = (

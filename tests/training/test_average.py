@@ -14,9 +14,9 @@ from vsifrnet.training.loop.average import average
 from vsifrnet.weights.load import load_weights
 
 
-def write(path: Path, size: str, seed: int) -> Path:
+def write(path: Path, size: str, seed: int, sampling: str = "bilinear") -> Path:
     torch.manual_seed(seed)
-    save_file(IFRNet(CONFIGS[size]).state_dict(), path)
+    save_file(IFRNet(CONFIGS[size]).state_dict(), path, {"sampling": sampling})
     return path
 
 
@@ -41,3 +41,13 @@ def test_other_sizes_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="missing"):
         average([small, tmp_path / "missing.safetensors"], tmp_path / "mean.safetensors")
     assert not (tmp_path / "mean.safetensors").exists()
+
+
+def test_the_mean_is_sampled_as_its_parts_are(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{seed}.safetensors", "S", seed, "bicubic") for seed in range(2)]
+    average(paths, tmp_path / "mean.safetensors")
+    assert load_weights(tmp_path / "mean.safetensors").sampling == "bicubic"
+    other = write(tmp_path / "other.safetensors", "S", 2)
+    with pytest.raises(TrainingError, match=r"0\.safetensors bicubic.*other\.safetensors bilinear"):
+        average([*paths, other], tmp_path / "mixed.safetensors")
+    assert not (tmp_path / "mixed.safetensors").exists()

@@ -14,8 +14,8 @@ from training_data import picture, write_triplets
 
 from vsifrnet.cli import main
 from vsifrnet.engine import backend
+from vsifrnet.engine.ops import warp
 from vsifrnet.errors import DataError, TrainingError
-from vsifrnet.network import warp
 from vsifrnet.training import teachers
 from vsifrnet.training.data import augment
 from vsifrnet.training.data.assets import read_picture

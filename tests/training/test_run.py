@@ -283,6 +283,33 @@ def test_processes_share_the_samples_of_a_step():
         Batches(Shift(), 3, world=2)
 
 
+def test_sampling_is_kept_by_all_that_follows(tmp_path, capsys):
+    assets = make_assets(tmp_path / "assets")
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main([*arguments(assets, first, 2), "--sampling", "bicubic"]) == 0
+    # A run that goes on needs no option, and neither does one that starts from the weights.
+    assert main(arguments(assets, first, 4)) == 0
+    made = first / "weights.safetensors"
+    assert main([*arguments(assets, second, 2), "--model", str(made)]) == 0
+    assert [load_weights(out / made.name).sampling for out in (first, second)] == ["bicubic"] * 2
+    assert main([*arguments(assets, first, 6), "--sampling", "bilinear"]) == 1
+    assert "is bicubic and stays so" in capsys.readouterr().err
+    # What was trained without a word is bilinear, and may be trained on with the other.
+    third = tmp_path / "third"
+    assert main(arguments(assets, third, 2)) == 0
+    assert load_weights(third / made.name).sampling == "bilinear"
+
+
+def test_sampling_matters_to_what_is_learned(tmp_path):
+    losses = []
+    for sampling in ("bilinear", "bicubic"):
+        run = trainer(tmp_path / sampling, steps=2)
+        run.network.sampling = sampling  # as --sampling does
+        run.run()
+        losses.append(read_log(tmp_path / sampling / "log.csv")["rec"][0])
+    assert losses[0] != losses[1]
+
+
 def test_a_foreign_checkpoint_is_refused(tmp_path):
     trainer(tmp_path, steps=1).run()
     with pytest.raises(TrainingError, match="another network or optimizer"):

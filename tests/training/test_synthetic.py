@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from training_data import make_assets
 
+from vsifrnet.engine.ops import warp
 from vsifrnet.errors import DataError
-from vsifrnet.network import warp
 from vsifrnet.training.data import degrade
 from vsifrnet.training.data.assets import Assets, in_part
 from vsifrnet.training.data.layers import Bend, Layer, Motion, grid, render

@@ -14,8 +14,8 @@ import torch
 from paths import ROOT
 from torch import nn
 
-from vsifrnet import network
 from vsifrnet.cli import main
+from vsifrnet.engine import ops
 from vsifrnet.errors import WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights import cache, registry
@@ -35,7 +35,7 @@ class Warp(nn.Module):
     """The warp as a module, which pnnx can leave as one layer."""
 
     def forward(self, flow, picture):
-        return network.warp(picture, flow)
+        return ops.warp(picture, flow)
 
 
 class Graph(nn.Module):
@@ -47,7 +47,7 @@ class Graph(nn.Module):
         self.warp = Warp()
 
     def forward(self, img0, img1, t):
-        model, warp, resize = self.model, self.warp, network.resize
+        model, warp, resize = self.model, self.warp, ops.resize
         features0, features1 = model.encoder(img0), model.encoder(img1)
         out = model.decoder4(features0[3], features1[3], t)
         flow0, flow1, ft = out.split([2, 2, out.shape[1] - 4], dim=1)

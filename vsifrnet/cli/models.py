@@ -78,17 +78,33 @@ def _list(_: argparse.Namespace) -> int:
     from vsifrnet.weights import registry
     from vsifrnet.weights.find import model_names
 
-    rows = [("NAME", "VARIANT", "TIMES", "TRAINED ON", "WHERE")]
+    rows = [("NAME", "VARIANT", "TIMES", "SAMPLING", "TRAINED ON", "WHERE")]
     for model in registry.MODELS:
         times = "any" if model.honours_t else "middle"
-        rows.append((model.name, model.variant, times, model.training_set, _where(model)))
+        # The formats of official files cannot say how they are sampled: all are bilinear.
+        sampling = _sampling(model.name) if model.packaged else "bilinear"
+        facts = (model.variant, times, sampling, model.training_set, _where(model))
+        rows.append((model.name, *facts))
     known = len(registry.MODELS)
-    rows += [(name, "", "", "", "imported") for name in model_names()[known:]]
+    for name in model_names()[known:]:
+        sampling = _sampling(name)
+        rows.append((name, "", "", sampling, "", "imported" if sampling else "damaged"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
     return 0
+
+
+def _sampling(name: str) -> str:
+    """Return how the weights of a model that is here are sampled, "" if its file is damaged."""
+    from vsifrnet.weights.find import find_weights
+    from vsifrnet.weights.metadata import read_sampling
+
+    try:
+        return read_sampling(find_weights(name)[0])
+    except (ValueError, OSError):
+        return ""
 
 
 def _where(model: Model) -> str:
@@ -146,6 +162,7 @@ def _facts(loaded: Weights) -> list[tuple[str, str]]:
     facts = [
         ("variant", f"{loaded.config.name}, {parameters / 1e6:.2f} million parameters"),
         ("times", _times(not loaded.t_blind)),
+        ("sampling", f"{loaded.sampling}, of the pictures in the last blend"),
     ]
     for file in files:
         facts.append(("file", f"{file} ({file.stat().st_size} bytes)"))
@@ -258,8 +275,10 @@ def _save(loaded: Weights, path: Path) -> None:
     from safetensors.torch import save
 
     from vsifrnet import files
+    from vsifrnet.weights.metadata import SAMPLING
 
-    content = save(loaded.state, metadata={"imported_from": loaded.path.name})
+    metadata = {"imported_from": loaded.path.name, SAMPLING: loaded.sampling}
+    content = save(loaded.state, metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as partial:
         partial.write_bytes(content)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vsifrnet.cli import options
-from vsifrnet.errors import DataError, InputError
+from vsifrnet.cli.train_data import share, training_data, validation
+from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     from vsifrnet.network import IFRNet
@@ -48,7 +49,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     data.add_argument("--stride", type=int, default=1, help="frames between a triplet's [1]")
     data.add_argument(
         "--share",
-        type=_share,
+        type=share,
         action="append",
         default=[],
         metavar="DATA=SHARE",
@@ -72,6 +73,14 @@ def add_parser(subparsers: options.Subparsers) -> None:
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--model", help="model or weights file to start from; default from nothing")
     recipe.add_argument("--size", choices=("S", "base", "L"), help="when from nothing [S]")
+    recipe.add_argument(
+        "--sampling",
+        choices=("bilinear", "bicubic"),
+        help=(
+            "how the last blend samples the pictures, which the weights then say; default that of "
+            "--model, bilinear when from nothing, and that of the run when it goes on"
+        ),
+    )
     recipe.add_argument("--steps", type=int, default=20_000)
     recipe.add_argument("--batch", type=int, default=8, help="over all processes [8]")
     recipe.add_argument(
@@ -146,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(files.exclusive(arguments.out))
             claim_run(arguments.out, overwrite=arguments.overwrite)
-        data = _data(arguments)
+        data = training_data(arguments)
         device = stack.enter_context(process_group(resolve(arguments.device).device))
         _train(arguments, data, device)
     return 0
@@ -159,7 +168,7 @@ def _preview(arguments: argparse.Namespace) -> None:
     files.check_new(
         arguments.preview, overwrite=arguments.overwrite, inputs=options.inputs(arguments)
     )
-    write_sheet(_data(arguments), arguments.preview)
+    write_sheet(training_data(arguments), arguments.preview)
     log.info("wrote %s", arguments.preview)
 
 
@@ -194,10 +203,16 @@ def _train(arguments: argparse.Namespace, data: DataSet, device: Any) -> None:
         SyntheticLoss() if synthetic else OfficialLoss(),
         data,
         settings,
-        validate=_validation(arguments),
+        validate=validation(arguments),
     )
     if trainer.checkpoint.is_file():
         trainer.resume(new_schedule=arguments.new_schedule)
+        kept = trainer.network.sampling
+        if arguments.sampling not in (None, kept):
+            raise InputError(
+                f"--sampling {arguments.sampling}: the run in {arguments.out} is {kept} and stays "
+                "so; leave --sampling out, or train into another --out"
+            )
         log.info("going on from %s at step %d", trainer.checkpoint, trainer.step)
         if trainer.step >= settings.steps:
             log.warning("nothing is left to do: --steps %d is where it is already", settings.steps)
@@ -225,71 +240,15 @@ def _network(arguments: argparse.Namespace) -> IFRNet:
     from vsifrnet.weights.load import load_weights
 
     if arguments.model is None:
-        return fresh_network(arguments.size or "S", arguments.seed)
-    loaded = load_weights(arguments.model)
-    if arguments.size not in (None, loaded.config.name):
-        raise InputError(
-            f"--size {arguments.size}: {arguments.model} is of IFRNet {loaded.config.name}, whose "
-            "size cannot be changed; leave --size out, or leave --model out to begin from nothing"
-        )
-    return loaded.build().requires_grad_(True)
-
-
-def _data(arguments: argparse.Namespace) -> DataSet:
-    from vsifrnet.training.data.assets import Assets
-    from vsifrnet.training.data.datasets import Sequences, Triplets
-    from vsifrnet.training.data.sample import Mixture
-    from vsifrnet.training.data.synthetic import LayeredMotion
-    from vsifrnet.training.data.videos import Choice, extract_once
-
-    size, seed = arguments.crop, arguments.seed
-    parts: dict[str, DataSet] = {}
-    if arguments.assets:
-        parts["assets"] = LayeredMotion(Assets(arguments.assets), size=size, seed=seed)
-    if arguments.triplets:
-        parts["triplets"] = Triplets(arguments.triplets, size=size, seed=seed)
-    if arguments.sequences:
-        parts["sequences"] = Sequences(arguments.sequences, size=size, seed=seed)
-    if arguments.videos:
-        folder = arguments.out / "triplets"
-        choice = Choice(stride=arguments.stride)
-        extract_once(arguments.videos, folder, choice, quiet=arguments.quiet)
-        parts["videos"] = Triplets(folder, size=size, seed=seed)
-    shares = dict(arguments.share)
-    if unknown := shares.keys() - parts.keys():
-        raise DataError(f"--share names {', '.join(sorted(unknown))}, of which no data is given")
-    if not parts:
-        raise DataError("nothing to train on: give --assets, --triplets, --sequences or --videos")
-    if not sum(shares.get(name, 1.0) for name in parts):
-        raise DataError("--share: all data that are given have the share 0")
-    return Mixture([(part, shares.get(name, 1.0)) for name, part in parts.items()], seed=seed)
-
-
-def _validation(arguments: argparse.Namespace) -> Any:
-    """What validates: held-out synthetic motion, Vimeo90K's test list where it is there, videos."""
-    from vsifrnet.training.data.assets import Assets
-    from vsifrnet.training.data.datasets import LISTS, Triplets
-    from vsifrnet.training.loop.validation import ClipTriplets, synthetic_sets, validate
-
-    if not arguments.validate_every:
-        return None
-    sets: dict[str, DataSet] = {}
-    if arguments.assets:
-        sets |= synthetic_sets(Assets(arguments.assets, "held-out"))
-    if arguments.triplets and (arguments.triplets / LISTS["test"]).is_file():
-        sets["triplets"] = Triplets(arguments.triplets, "test", size=None)
-    sets |= {path.name: ClipTriplets(path) for path in arguments.validate}
-    return (lambda network: validate(network, sets)) if sets else None
-
-
-def _share(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    try:
-        share = float(number)
-    except ValueError:
-        share = -1.0
-    if share < 0 or name not in {"assets", "triplets", "sequences", "videos"}:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected assets, triplets, sequences or videos, '=' and a number >= 0"
-        )
-    return name, share
+        network = fresh_network(arguments.size or "S", arguments.seed)
+    else:
+        loaded = load_weights(arguments.model)
+        if arguments.size not in (None, loaded.config.name):
+            raise InputError(
+                f"--size {arguments.size}: {arguments.model} is of IFRNet {loaded.config.name}, "
+                "whose size cannot be changed; leave --size out, or leave --model out to begin "
+                "from nothing"
+            )
+        network = loaded.build().requires_grad_(True)
+    network.sampling = arguments.sampling or network.sampling
+    return network

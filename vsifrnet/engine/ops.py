@@ -6,16 +6,19 @@ form spends its time on memory traffic, not on arithmetic. docs/speed.md has the
 Pictures, flows and features are ``(B, C, H, W)``; the fast forms are fast for features in
 ``channels_last`` order, where the C values of a pixel are adjacent.
 
-This module imports torch only.
+This module imports torch and nothing else of the package that does.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vsifrnet.engine.sampling import Sampling
 
 __all__ = [
     "Up",
@@ -144,11 +147,10 @@ class Up(nn.ConvTranspose2d):
         return y[:, :, 1:-1, 1:-1]
 
 
-def warp(picture: Tensor, flow: Tensor) -> Tensor:
+def warp(picture: Tensor, flow: Tensor, sampling: Sampling = "bilinear") -> Tensor:
     """Sample ``picture`` (B, C, H, W) at ``position + flow``; flow (B, 2, H, W) in pixels, float32.
 
-    Sampling is bilinear, and positions outside are clamped to the border. The result has the dtype
-    of ``picture``.
+    Positions outside are clamped to the border. The result has the dtype of ``picture``.
     """
     _, _, height, width = flow.shape
     x = torch.arange(width, device=flow.device, dtype=torch.float32)
@@ -159,18 +161,37 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
     grid_x = torch.add(x * step_x - 1.0, flow[:, 0], alpha=step_x)
     grid_y = torch.add(y * step_y - 1.0, flow[:, 1], alpha=step_y)
     grid = torch.stack((grid_x, grid_y), dim=-1)
-    sampled = F.grid_sample(
-        picture.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
-    )
+    if flow.is_cuda or not torch.is_inference_mode_enabled():
+        sampled = _grid_sample(picture.float(), grid, sampling)
+    else:
+        sampled = _grid_sample_in_bands(picture.float(), grid, sampling)
     return sampled.to(picture.dtype)
 
 
-def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
+def _grid_sample(picture: Tensor, grid: Tensor, sampling: Sampling) -> Tensor:
+    return F.grid_sample(picture, grid, mode=sampling, padding_mode="border", align_corners=True)
+
+
+def _grid_sample_in_bands(picture: Tensor, grid: Tensor, sampling: Sampling) -> Tensor:
+    # On the CPU grid_sample gives each thread whole pictures of the batch. So that more than two
+    # threads have work, each picture is sampled as a batch of bands that all read from it.
+    _, height, width, _ = grid.shape
+    bands = math.gcd(height, 16)
+    out = torch.empty((*picture.shape[:2], height, width), dtype=picture.dtype)
+    for index, one in enumerate(picture):
+        places = grid[index].view(bands, height // bands, width, 2)
+        made = _grid_sample(one.expand(bands, -1, -1, -1), places, sampling)
+        out[index].view(len(one), bands, -1).copy_(made.flatten(2).transpose(0, 1))
+    return out
+
+
+def warp_both(pictures: Tensor, flows: Tensor, sampling: Sampling = "bilinear") -> Tensor:
     """Warp pictures 0 by flow t -> 0 and pictures 1 by flow t -> 1.
 
     Args:
         pictures: (2 B, C, H, W): B pictures 0, then B pictures 1.
         flows: (B, 4, H, W), float32: flow t -> 0, then flow t -> 1.
+        sampling: how to sample between pixels.
 
     Returns:
         (B, 2 C, H, W) in the dtype of ``pictures``: the warped pictures 0, then the warped
@@ -178,10 +199,10 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
     """
     batch, _, height, width = flows.shape
     channels = pictures.shape[1]
-    if flows.is_cuda or not torch.is_inference_mode_enabled():
+    if sampling == "bicubic" or flows.is_cuda or not torch.is_inference_mode_enabled():
         # From (B, 4) to (2 B, 2), and back from (2 B, C) to (B, 2 C): views where B is 1.
         both = flows.reshape(batch, 2, 2, height, width).transpose(0, 1)
-        warped = warp(pictures, both.reshape(2 * batch, 2, height, width))
+        warped = warp(pictures, both.reshape(2 * batch, 2, height, width), sampling)
         back = warped.reshape(2, batch, channels, height, width).transpose(0, 1)
         return back.reshape(batch, 2 * channels, height, width)
     # embedding_bag sums weighted rows of a table, in any precision; grid_sample needs float32 and
@@ -194,20 +215,28 @@ def warp_both(pictures: Tensor, flows: Tensor) -> Tensor:
     return warped.view(batch, height, width, 2 * channels).permute(0, 3, 1, 2)
 
 
-def blend(pictures: Tensor, flows: Tensor, mask: Tensor) -> Tensor:
+def blend(pictures: Tensor, flows: Tensor, mask: Tensor, sampling: Sampling = "bilinear") -> Tensor:
     """Warp both pictures and blend: ``mask * warped 0 + (1 - mask) * warped 1``.
 
     Args:
         pictures: (2 B, C, H, W), float32: B pictures 0, then B pictures 1.
         flows: (B, 4, H, W), float32: flow t -> 0, then flow t -> 1.
         mask: (B, 1, H, W), float32, in [0, 1].
+        sampling: how to sample between pixels.
 
     Returns:
-        (B, C, H, W), float32.
+        (B, C, H, W), float32, within the range that each channel has in the pair.
     """
-    if flows.is_cuda or not torch.is_inference_mode_enabled():
-        warped0, warped1 = warp_both(pictures, flows).chunk(2, dim=1)
-        return torch.lerp(warped1, warped0, mask)
+    if sampling == "bicubic" or flows.is_cuda or not torch.is_inference_mode_enabled():
+        warped0, warped1 = warp_both(pictures, flows, sampling).chunk(2, dim=1)
+        mixed = torch.lerp(warped1, warped0, mask)
+        if sampling == "bilinear":
+            return mixed
+        # Bicubic sampling overshoots at hard edges. It is clamped to the range of the pair and not
+        # to the pixels around the position: the true peak of a thin stroke lies between these.
+        values = pictures.reshape(2, len(flows), pictures.shape[1], -1)
+        least, most = (x[..., None, None] for x in (values.amin((0, 3)), values.amax((0, 3))))
+        return torch.minimum(torch.maximum(mixed, least), most)
     # This is warp_both with the eight pixels of both pictures in one sum.
     batch, _, height, width = flows.shape
     table = pictures.permute(0, 2, 3, 1).reshape(-1, pictures.shape[1])

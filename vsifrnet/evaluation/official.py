@@ -3,7 +3,8 @@
 The arithmetic of the published code and its habits: planar tensors in one precision, both
 pictures encoded one after the other, a slice assigned to in the ResBlocks, an up- and downscaling
 by ``scale`` even where it is 1, one pair at a time, nothing reused. It shares no code with
-:mod:`vsifrnet.network`, so the two also check each other.
+:mod:`vsifrnet.network`, so the two also check each other. It samples bilinearly, whatever the
+weights were trained with.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsifrnet.network import IFRNet, resize
+from vsifrnet.engine.ops import resize
+from vsifrnet.network import IFRNet
 from vsifrnet.training.data.sample import Batch
 
 __all__ = [

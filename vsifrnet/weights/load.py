@@ -16,10 +16,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vsifrnet.engine.sampling import Sampling
 from vsifrnet.errors import WeightsError
 from vsifrnet.network import Config, IFRNet
 from vsifrnet.weights import cache, formats, registry
 from vsifrnet.weights.find import find_weights, imports_folder
+from vsifrnet.weights.metadata import read_sampling
 
 __all__ = ["Weights", "load_weights"]
 
@@ -43,6 +45,8 @@ class Weights:
     """Tensors by their official keys, float32, on the CPU."""
     t_blind: bool
     """True if the weights ignore t and only ever make the middle frame."""
+    sampling: Sampling
+    """How the last blend samples the pictures; the weights were trained so."""
     path: Path
     """File that was read."""
     info: registry.Model | None
@@ -53,15 +57,15 @@ class Weights:
         # The network is built without storage, so nothing is initialised and no random number
         # is drawn; then it is given the tensors.
         with torch.device("meta"):
-            network = IFRNet(self.config)
+            network = IFRNet(self.config, sampling=self.sampling)
         state = {key: tensor.clone() for key, tensor in self.state.items()}
         network.load_state_dict(state, assign=True)
         return network.eval().requires_grad_(False)
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the tensors, by which weights are known wherever their file is."""
-        digest = hashlib.sha256()
+        """The SHA-256 of tensors and sampling: the identity of weights wherever their file is."""
+        digest = hashlib.sha256(self.sampling.encode())
         for key in sorted(self.state):
             digest.update(key.encode() + self.state[key].contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -93,6 +97,7 @@ def load_weights(model: str | Path | None = None, *, auto_download: bool = False
     path, info = find_weights(model, auto_download=auto_download)
     try:
         config, state = formats.check(formats.read(path))
+        sampling = read_sampling(path)
         info = info or cache.identify(path)
     except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -104,6 +109,7 @@ def load_weights(model: str | Path | None = None, *, auto_download: bool = False
         config=config,
         state=state,
         t_blind=_ignores_t(state) or (info is not None and not info.honours_t),
+        sampling=sampling,
         path=path,
         info=info,
     )

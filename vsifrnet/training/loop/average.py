@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.training.loop.checkpoint import export_weights
 from vsifrnet.weights.load import load_weights
+from vsifrnet.weights.metadata import SAMPLING
 
 __all__ = ["average", "main", "moving_average"]
 
@@ -43,18 +44,23 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
     Raises:
         WeightsError: a file is missing, damaged or not IFRNet's.
-        TrainingError: the weights are of different sizes, or ``out`` cannot be written.
+        TrainingError: the weights differ in size or sampling, or ``out`` cannot be written.
     """
     models = [load_weights(path) for path in paths]
     sizes = {model.config.name for model in models}
     if len(sizes) > 1:
         raise TrainingError(f"these weights are of different sizes: {', '.join(sorted(sizes))}")
+    samplings = {model.sampling for model in models}
+    if len(samplings) > 1:
+        described = ", ".join(f"{model.path} {model.sampling}" for model in models)
+        raise TrainingError(f"these weights are for different samplings: {described}")
     # In float64, so that the mean does not depend on the order of the files.
     networks = [model.build().double() for model in models]
     mean = AveragedModel(networks[0])
     for network in networks:
         mean.update_parameters(network)
     metadata = {"network": f"IFRNet {sizes.pop()}", "mean of": str(len(models))}
+    metadata[SAMPLING] = samplings.pop()
     export_weights(out, mean.module.float().state_dict(), metadata)
 
 

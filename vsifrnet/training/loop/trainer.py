@@ -32,6 +32,7 @@ from vsifrnet.training.loop.checkpoint import (
 from vsifrnet.training.loop.journal import Journal, draw_curve
 from vsifrnet.training.loop.optim import make_optimizers, schedule
 from vsifrnet.training.loop.settings import Settings
+from vsifrnet.weights.metadata import SAMPLING
 
 __all__ = ["Trainer"]
 
@@ -78,14 +79,11 @@ class Trainer:
         self.settings = settings
         self.device = next(network.parameters()).device
         self.network = network.to(memory_format=torch.channels_last).train()
-        self.loss = loss
-        self.validate = validate
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        world = dist.get_world_size() if dist.is_initialized() else 1
+        self.loss, self.validate = loss, validate
+        shared = dist.is_initialized()
+        self.rank, world = (dist.get_rank(), dist.get_world_size()) if shared else (0, 1)
         self.batches = Batches(data, settings.batch, rank=self.rank, world=world)
-        self.bf16 = settings.bf16
-        if self.bf16 is None:
-            self.bf16 = multiplies_bfloat16(self.device)
+        self.bf16 = multiplies_bfloat16(self.device) if settings.bf16 is None else settings.bf16
         self.optimizers = make_optimizers(
             network,
             settings.optimizer,
@@ -133,14 +131,14 @@ class Trainer:
         for name, value in self.network.state_dict().items():
             if not bool(torch.isfinite(value).all()):
                 raise NotFiniteError(self._not_finite(f"weight '{name}'", "not finite"))
-        settings = {name: str(value) for name, value in asdict(self.settings).items()}
         state = {
             "step": self.step,
             "first_step": self.first_step,
             "samples": self.batches.first(self.step),
             "best": self.best,
             "validated": self.validated,
-            "settings": settings,
+            "settings": {name: str(value) for name, value in asdict(self.settings).items()},
+            SAMPLING: self.network.sampling,
             "network": self.network.state_dict(),
             "ema": self.average.module.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -150,6 +148,7 @@ class Trainer:
 
     def _export(self, name: str) -> None:
         metadata = {"network": f"IFRNet {self.network.config.name}", "step": str(self.step)}
+        metadata[SAMPLING] = self.network.sampling
         export_weights(self.settings.out / name, self.average.module.state_dict(), metadata)
 
     def resume(self, path: Path | None = None, *, new_schedule: bool = False) -> None:
@@ -174,9 +173,10 @@ class Trainer:
                 f"{where} is of another network or optimizer ({first_line}): go on with the "
                 "options of its run, or begin in another folder"
             ) from error
-        self.step = state["step"]
+        for network in (self.network, self.average.module):
+            network.sampling = state.get(SAMPLING, "bilinear")
+        self.step, self.first_step, self.best = state["step"], state["first_step"], state["best"]
         self.average.n_averaged.fill_(self.step + 1)
-        self.first_step, self.best = state["first_step"], state["best"]
         self.validated = tuple(state.get("validated", ()))
         before = state["settings"]
         # With another batch size, too, the next samples are those that were not seen yet.
