@@ -431,7 +431,7 @@ def test_selection_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = moving(9, 32, 32)
     times = [Fraction(k * k + 3 * k, 100) for k in range(10)]
     whole = ifrnet(clip, fps_num=90, timecodes=times)
-    monkeypatch.setattr("vsifrnet.filter.MOST_OFFSETS", 4)
+    monkeypatch.setattr("vsifrnet.detect.clips.MAX_OFFSETS", 4)
     parts = ifrnet(clip, fps_num=90, timecodes=times)
     assert parts.num_frames == whole.num_frames == 97
     assert all(same(a, b) for a, b in zip(parts.frames(), whole.frames(), strict=True))

@@ -309,7 +309,7 @@ def test_goes_on_with_the_same_names_and_quality_only(source, tmp_path, capsys):
     [
         (["-n", "0"], "-n 0: must be at least 1"),
         (["-n", "4", "--multi", "3"], "-n 4 and --multi 3: give one of the two"),
-        (["--pattern", "same.png"], "accepted is a name with one %d"),
+        (["--pattern", "same.png"], "must be a name with one %d"),
         (["--pattern", "%d.bmp"], "one of .png, .jpg"),
         (["--quality", "101"], "--quality 101: must be from 1 to 100"),
         (["--savers", "0"], "--savers 0: must be at least 1"),

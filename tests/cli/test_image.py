@@ -201,7 +201,7 @@ def test_wrong_input(pair, tmp_path, capsys):
         ((*paths, "-o", paths[0], "--overwrite"), "is the input"),
         ((*paths, "-o", tmp_path / "no" / "m.png"), "there is no folder"),
         ((*paths, "-o", tmp_path / "m.bmp"), "the suffix must be one of .png"),
-        ((*paths, *out, "--device", "tpu"), "device='tpu': accepted are"),
+        ((*paths, *out, "--device", "tpu"), "device='tpu': must be"),
     ):
         assert main(["image", *map(str, arguments), "-q"]) == 1
         captured = capsys.readouterr()
