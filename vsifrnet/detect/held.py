@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import vapoursynth as vs
+from vsutil import EXPR_VARS, depth, split
 
 __all__ = ["DEFAULT_THRESHOLD", "equal_frames", "held_frames", "is_equal", "is_held"]
 
@@ -52,8 +53,7 @@ def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:
     )
     if clip.format.sample_type == vs.FLOAT and clip.format.bits_per_sample == 16:
         # PlaneStats does not take half precision; single precision holds all of its values.
-        single = clip.format.replace(bits_per_sample=32)
-        clip = core.resize.Point(core.std.RemoveFrameProps(clip), format=single.id)
+        clip = depth(core.std.RemoveFrameProps(clip), 32)
     following = core.std.DuplicateFrames(clip, clip.num_frames - 1)[1:]
     stats = clip
     names = [f"{EQUAL}{plane}" for plane in range(clip.format.num_planes)]
@@ -91,7 +91,7 @@ def held_frames(clip: vs.VideoNode, threshold: float = DEFAULT_THRESHOLD) -> vs.
         """Add an input of the expression: the change from frame k + ``offset``; return its name."""
         start = DRIFT - 1 + offset
         inputs.append(change[start : start + clip.num_frames])
-        return "xyzabcdefghijklmnopqrstuvw"[len(inputs) - 1]
+        return EXPR_VARS[len(inputs) - 1]
 
     limit = threshold / STEPS
     single = _change(cells[:length], cells[1 : 1 + length], patches)
@@ -129,5 +129,5 @@ def _change(first: vs.VideoNode, second: vs.VideoNode, size: tuple[int, int]) ->
     """Return the change of each patch, in the plane where it is largest; black to white is 1."""
     core = vs.core
     change = core.std.Expr([first, second], "x y - abs").resize.Bilinear(*size)
-    planes = [core.std.ShufflePlanes(change, p, vs.GRAY) for p in range(change.format.num_planes)]
-    return core.std.Expr(planes, " ".join("xyz"[: len(planes)]) + " max" * (len(planes) - 1))
+    planes = split(change)
+    return core.std.Expr(planes, " ".join(EXPR_VARS[: len(planes)]) + " max" * (len(planes) - 1))

@@ -33,6 +33,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import vapoursynth as vs
+from vsutil import EXPR_VARS, get_y, iterate
 
 __all__ = ["DEFAULT_THRESHOLD", "gap_scores", "is_cut", "is_flash"]
 
@@ -57,8 +58,6 @@ STRUCTURE = 0.08
 
 SCORE = "_IfrnetCut"
 EDGE = "_IfrnetFlash"
-LETTERS = "xyzabcdefghijklmnopqrstuvw"
-"""The names of the inputs of ``std.Expr``, in order."""
 TAGS = "_SceneChangeNext", "_SceneChangePrev"
 """The tags of the left and of the right frame of a gap."""
 CODING = (
@@ -77,9 +76,8 @@ def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
     """
     core = vs.core
     thumbnails, deviation = _normalised(_extended(_thumbnails(clip)))
-    low, high = thumbnails, thumbnails
-    for _ in range(REACH):
-        low, high = core.std.Minimum(low), core.std.Maximum(high)
+    low = iterate(thumbnails, core.std.Minimum, REACH)
+    high = iterate(thumbnails, core.std.Maximum, REACH)
 
     # Frame n of distance[lag] compares the clip's frames n - FLASH and n - FLASH + lag.
     length = clip.num_frames + 2 * FLASH
@@ -104,7 +102,9 @@ def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
         [direct, *across, *before, *after],
         f"{novelty} {motion} - {novelty} {motion} + {FLOOR} + / 0 max",
     )
-    unlike = f"{LETTERS[0]} {UNLIKE} >= {_fold(1, len(across), 'min')} {RETURN} {LETTERS[0]} * <="
+    unlike = (
+        f"{EXPR_VARS[0]} {UNLIKE} >= {_fold(1, len(across), 'min')} {RETURN} {EXPR_VARS[0]} * <="
+    )
     least, most = _fold(ends, 2, "min"), _fold(ends, 2, "max")
     edge = core.std.Expr(
         [direct, *across, at(deviation, 0), at(deviation, 1)],
@@ -140,7 +140,7 @@ def is_flash(props: Mapping[str, Any]) -> bool:
 
 def _fold(first: int, count: int, operator: str) -> str:
     """Return the expression that reduces ``count`` inputs of ``std.Expr`` by ``operator``."""
-    return " ".join(LETTERS[first : first + count]) + f" {operator}" * (count - 1)
+    return " ".join(EXPR_VARS[first : first + count]) + f" {operator}" * (count - 1)
 
 
 def _extended(clip: vs.VideoNode) -> vs.VideoNode:
@@ -152,10 +152,9 @@ def _extended(clip: vs.VideoNode) -> vs.VideoNode:
 def _thumbnails(clip: vs.VideoNode) -> vs.VideoNode:
     """Return the luma as 48x27 GRAYS, with the tags."""
     clip = vs.core.std.RemoveFrameProps(clip, CODING)
-    matrix = vs.MATRIX_BT709 if clip.format.color_family == vs.RGB else None
-    if clip.format.color_family == vs.YUV:
-        clip = vs.core.std.ShufflePlanes(clip, 0, vs.GRAY)
-    return vs.core.resize.Bilinear(clip, WIDTH, HEIGHT, format=vs.GRAYS, matrix=matrix)
+    if clip.format.color_family == vs.RGB:
+        return clip.resize.Bilinear(WIDTH, HEIGHT, format=vs.GRAYS, matrix=vs.MATRIX_BT709)
+    return get_y(clip).resize.Bilinear(WIDTH, HEIGHT, format=vs.GRAYS)
 
 
 def _normalised(clip: vs.VideoNode) -> tuple[vs.VideoNode, vs.VideoNode]:
