@@ -279,7 +279,9 @@ def test_processes_share_the_samples_of_a_step():
         return [image for part in parts for image in part.img0]
 
     assert all(torch.equal(a, b) for a, b in zip(seen(1), seen(2), strict=True))
-    with pytest.raises(TrainingError, match="batch is 3"):
+    with pytest.raises(
+        TrainingError, match="batch=3: must be a multiple of the number of processes, 2"
+    ):
         Batches(Shift(), 3, world=2)
 
 

@@ -1,8 +1,8 @@
-"""A short cartoon with eased, non-rigid motion, drawn at any time: exact in-betweens to test with.
+"""A short cartoon with eased, non-rigid motion, for tests: it has exact frames at any time.
 
     python -m vsifrnet.training.data.cartoon cartoon.mkv
 
-Nothing in it is made of the training pictures. Limbs turn about their joints, hair bends, a ball
+No training picture is in it. Limbs turn about their joints, hair bends, a ball
 is squashed and stretched, all of them eased in and out, over a background that pans slowly, with
 thin dark outlines and a subtitle that stands still. Each frame is drawn four times as large and
 reduced, so that outlines move by less than a pixel as they should.
@@ -29,19 +29,19 @@ INK = (38, 30, 44)
 
 
 def ease(x: float) -> float:
-    """0 to 1 with no speed at either end: smoothstep."""
+    """Return smoothstep: from 0 to 1, with no speed at either end."""
     x = min(1.0, max(0.0, x))
     return x * x * (3 - 2 * x)
 
 
 def swing(time: float, period: float, shift: float = 0.0) -> float:
-    """-1 to 1 and back once a period, resting at both ends as animators do."""
+    """Return a swing from -1 to 1 and back once a period, at rest at both ends."""
     phase = (time / period + shift) % 1.0
     return 2 * ease(2 * phase) - 1 if phase < 0.5 else 1 - 2 * ease(2 * phase - 1)
 
 
 def draw(time: float) -> Picture:
-    """(HEIGHT, WIDTH, 3) at ``time`` in frames."""
+    """Draw the frame (HEIGHT, WIDTH, 3) at ``time``, counted in frames."""
     canvas = np.zeros((HEIGHT * SCALE, WIDTH * SCALE, 3), np.uint8)
     ramp = np.linspace(0, 1, HEIGHT * SCALE)[:, None]
     canvas[:] = ((1 - ramp) * (120, 178, 232) + ramp * (244, 222, 196))[:, None].astype(np.uint8)
@@ -55,7 +55,7 @@ def draw(time: float) -> Picture:
 
 
 def write_video(path: Path) -> None:
-    """Write all frames, lossless."""
+    """Write all frames as a lossless video."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
