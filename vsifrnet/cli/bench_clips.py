@@ -43,12 +43,18 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="*", metavar="FILE")
-    add("--frames", type=int, default=50, metavar="N", help="of each clip, evenly spread [50]")
-    add("--first", type=int, default=0, metavar="N", help="frame of the clips to begin at [0]")
+    add(
+        "--frames",
+        type=int,
+        default=50,
+        metavar="N",
+        help="frames to measure in each clip, evenly spread [50]",
+    )
+    add("--first", type=int, default=0, metavar="N", help="frame of each clip to begin at [0]")
     add(
         "--against",
         metavar="NAMES",
-        help="which methods, of blend, mvtools, svpflow [those installed]; empty for none",
+        help="methods to compare with, of blend, mvtools, svpflow [those installed]; empty: none",
     )
     add(
         "--bare",
@@ -63,14 +69,20 @@ def add_parser(subparsers: options.Subparsers) -> None:
         help="also measure on synthetic motion from the held-out part of a training set, by pace "
         "and by time; always bare (needs vsifrnet[train])",
     )
-    add("--samples", type=int, default=24, metavar="N", help="synthetic scenes of each kind [24]")
+    add(
+        "--samples",
+        type=int,
+        default=24,
+        metavar="N",
+        help="scenes of each kind, with --assets [24]",
+    )
     add(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="write frames.csv and strips of the worst frames (left, made, true, right, error)",
     )
-    add("--worst", type=int, default=5, metavar="N", help="strips of each clip, in --out [5]")
+    add("--worst", type=int, default=5, metavar="N", help="strips of each clip in --out [5]")
     add("--json", action="store_true", help="print JSON in place of the table")
     add(
         "--model",
