@@ -27,7 +27,7 @@ class Official:
 
     @torch.inference_mode()
     def __call__(self, img0: Tensor, img1: Tensor, t: float = 0.5, scale: float = 1.0) -> Tensor:
-        """Return the picture at ``t`` between two (1, 3, H, W), of sides divisible by 16 / scale."""
+        """Return the picture at ``t`` between two (1, 3, H, W); 16 / scale divides the sides."""
         mean = torch.cat((img0, img1), 2).mean(1, True).mean(2, True).mean(3, True)
         img0, img1 = img0 - mean, img1 - mean
         features0 = self._encode(_resize(img0, scale))
