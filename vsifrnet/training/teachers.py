@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vsifrnet.errors import TrainingError
 from vsifrnet.training.data.datasets import LISTS, Triplets
 from vsifrnet.training.data.flo import write_flo
-from vsifrnet.training.data.sample import Picture
+from vsifrnet.training.data.sample import Pixels
 
 __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 
@@ -23,7 +23,7 @@ __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 class Teacher(Protocol):
     """Estimates the flow between two pictures."""
 
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
         """Return the flow (H, W, 2), x and y in pixels, from ``source`` to ``target``."""
         ...
 
@@ -37,7 +37,7 @@ class Dis:
     def __init__(self, device: torch.device | None = None) -> None:
         self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
         """See :class:`Teacher`."""
         grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (source, target)]
         return np.asarray(self._dis.calc(*grey, None), dtype=np.float32)
@@ -68,7 +68,7 @@ class Raft:
         self.network.to(self.device).eval()
 
     @torch.inference_mode()
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
         """See :class:`Teacher`; sides are padded to multiples of 8."""
         height, width = source.shape[:2]
         pad = ((0, -height % 8), (0, -width % 8), (0, 0))

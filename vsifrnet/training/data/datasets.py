@@ -12,7 +12,7 @@ from vsifrnet.media.pictures import natural
 from vsifrnet.training.data.assets import SUFFIXES, list_pictures, read_picture
 from vsifrnet.training.data.augment import augment
 from vsifrnet.training.data.flo import read_flo
-from vsifrnet.training.data.sample import Field, Picture, Sample, generator
+from vsifrnet.training.data.sample import Field, Pixels, Sample, generator
 
 __all__ = ["LISTS", "SOURCE", "Sequences", "Triplets", "shuffled"]
 
@@ -151,5 +151,5 @@ class Sequences:
         return augment(sample, self.size, rng)
 
 
-def _size(picture: Picture) -> str:
+def _size(picture: Pixels) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"

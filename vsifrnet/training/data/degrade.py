@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vsifrnet.training.data.sample import Picture
+from vsifrnet.training.data.sample import Pixels
 
 __all__ = ["CODECS", "add_noise", "jpeg", "through_codec"]
 
@@ -23,7 +23,7 @@ CODECS: dict[str, dict[str, tuple[int, int]]] = {
 """Each codec's quality setting, with its range from good to bad."""
 
 
-def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+def add_noise(picture: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     """Add Gaussian noise of deviation ``sigma`` (in 1/255): grey or coloured, fine or soft."""
     height, width, _ = picture.shape
     channels = 1 if rng.random() < 0.5 else 3
@@ -37,15 +37,15 @@ def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Pictu
     return np.asarray(noisy, dtype=np.uint8)
 
 
-def jpeg(picture: Picture, quality: int) -> Picture:
+def jpeg(picture: Pixels, quality: int) -> Pixels:
     """Compress a picture as JPEG of ``quality`` (0 to 100), and decode it."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def through_codec(
-    pictures: Sequence[Picture], codec: str, quality: int, *, last: int
-) -> list[Picture]:
+    pictures: Sequence[Pixels], codec: str, quality: int, *, last: int
+) -> list[Pixels]:
     """Encode pictures of one even size as a video; return the ``last`` ones, decoded.
 
     ``quality`` is a value of the codec's setting in ``CODECS``. One thread encodes, so that the

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Batch", "DataSet", "Field", "Mixture", "Picture", "Sample", "collate", "generator"]
+__all__ = ["Batch", "DataSet", "Field", "Mixture", "Pixels", "Sample", "collate", "generator"]
 
-Picture = NDArray[np.uint8]
-"""A picture (H, W, 3), RGB."""
+Pixels = NDArray[np.uint8]
+"""The pixels of a picture (H, W, 3), RGB."""
 Field = NDArray[np.float32]
 """A flow field (H, W, 4): the flow t -> 0 (x, y) and the flow t -> 1 (x, y), in pixels."""
 
@@ -27,10 +27,10 @@ Field = NDArray[np.float32]
 class Sample:
     """Two pictures, the target between them, its time and its flow."""
 
-    img0: Picture
-    imgt: Picture
+    img0: Pixels
+    imgt: Pixels
     """The target at time ``t``."""
-    img1: Picture
+    img1: Pixels
     t: float
     """The target's time, between 0 (``img0``) and 1 (``img1``)."""
     flow: Field | None = None
@@ -105,7 +105,7 @@ class Batch:
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples of one size into a batch."""
 
-    def pictures(arrays: Sequence[Picture]) -> Tensor:
+    def pictures(arrays: Sequence[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
     height, width = samples[0].imgt.shape[:2]

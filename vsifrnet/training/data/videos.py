@@ -24,7 +24,7 @@ from tqdm import tqdm
 from vsifrnet.errors import DataError, TrainingError
 from vsifrnet.files import location
 from vsifrnet.training.data.datasets import LISTS, SOURCE
-from vsifrnet.training.data.sample import Picture, generator
+from vsifrnet.training.data.sample import Pixels, generator
 
 __all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 
@@ -51,13 +51,13 @@ class Choice:
     """Size that is cut out of the pictures, as in Vimeo90K; smaller videos are used whole."""
 
 
-def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Picture]]]:
+def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pixels]]]:
     """Yield the chosen triplets of a video, each with the number of its first frame.
 
     Raises:
         DataError: the file cannot be read as a video.
     """
-    window: deque[tuple[Picture, Picture]] = deque(maxlen=2 * choice.stride + 1)
+    window: deque[tuple[Pixels, Pixels]] = deque(maxlen=2 * choice.stride + 1)
     next_first = 0
     try:
         with av.open(location(path)) as container:
@@ -168,7 +168,7 @@ def _clear(root: Path, note: Path) -> None:
         raise TrainingError(f"cannot replace the triplets in {root}: {error}") from error
 
 
-def _write(folder: Path, pictures: list[Picture], choice: Choice, rng: np.random.Generator) -> None:
+def _write(folder: Path, pictures: list[Pixels], choice: Choice, rng: np.random.Generator) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     height, width = pictures[0].shape[:2]
     rows, columns = min(choice.height, height), min(choice.width, width)

@@ -11,12 +11,12 @@ from PIL import Image
 
 from vsifrnet.errors import InputError
 from vsifrnet.files import replacing
-from vsifrnet.training.data.sample import DataSet, Field, Picture
+from vsifrnet.training.data.sample import DataSet, Field, Pixels
 
 __all__ = ["flow_colours", "write_sheet"]
 
 
-def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Picture:
+def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Pixels:
     """Return a picture of a flow (H, W, 2): direction is hue, length is brightness.
 
     ``longest`` is the length in pixels of full brightness; by default it is the longest in the
@@ -48,7 +48,7 @@ def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -
         ) from None
 
 
-def _tiles(data: DataSet, index: int) -> Picture:
+def _tiles(data: DataSet, index: int) -> Pixels:
     sample = data.sample(index)
     flow: Field = np.zeros((*sample.imgt.shape[:2], 4), np.float32)
     if sample.flow is not None:
@@ -60,5 +60,5 @@ def _tiles(data: DataSet, index: int) -> Picture:
     return np.hstack(framed).astype(np.uint8)
 
 
-def _whole(picture: Picture) -> Picture:
+def _whole(picture: Pixels) -> Pixels:
     return np.ascontiguousarray(picture)
