@@ -2,7 +2,7 @@
 
     python scripts/readme_picture.py docs/interpolated.webp
 
-The clip is ``examples/liftoff.webm`` (NASA, public domain). Only every eighth frame is kept; the
+The clip is ``examples/liftoff.webm`` (footage by NASA). Only every eighth frame is kept; the
 frame half-way between two kept ones is made by vsifrnet, by blending and by mvtools, and shown
 beside the real one. A part of the frames is shown at twice its size; PSNR is over the whole frame.
 """

@@ -75,12 +75,14 @@ def test_command(tmp_path, capsys) -> None:
     common = ["--samples", "1", "--device", "cpu", "--precision", "fp32", "-q", "--against", ""]
     models = ["--model", "ifrnet_s", "--model", MODEL]
     assert main(["bench", "clips", "--assets", str(data), "--out", str(out), *models, *common]) == 0
-    heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.split()[1:] == ["ifrnet_s", "models/ifrnet_s", "blend"]
+    by_pace, by_time = (text.splitlines() for text in capsys.readouterr().out.split("\n\n"))
+    assert by_pace[0].split()[1:] == ["ifrnet_s", "models/ifrnet_s"]
+    assert by_time[0].split()[1:] == ["blend", "ifrnet_s", "models/ifrnet_s"]
+    lines = by_pace + by_time
     names = [line.split()[1] for line in lines if line.startswith("synthetic")]
     assert names[:5] == ["still", "subpixel", "slow", "medium", "fast"]
     assert names[5:] == ["t=0.01", "t=0.2", "t=0.4", "t=0.5", "t=0.6", "t=0.8", "t=0.99"]
-    assert lines[-1].startswith("models/ifrnet_s: two equal frames come back at ")
+    assert by_pace[-1].startswith("models/ifrnet_s: two equal frames come back at ")
     with (out / "frames.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     one, other = (

@@ -1,4 +1,4 @@
-"""The mean of several runs' weights."""
+"""The mean of several runs' weights, and a run's moving average."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from vsifrnet.errors import TrainingError, WeightsError
 from vsifrnet.network import CONFIGS, IFRNet
-from vsifrnet.training.loop.average import average
+from vsifrnet.training.loop.average import average, moving_average
 from vsifrnet.weights.load import load_weights
 
 
@@ -51,3 +52,16 @@ def test_the_mean_is_sampled_as_its_parts_are(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"0\.safetensors bicubic.*other\.safetensors bilinear"):
         average([*paths, other], tmp_path / "mixed.safetensors")
     assert not (tmp_path / "mixed.safetensors").exists()
+
+
+def test_the_moving_average_rises_to_its_decay() -> None:
+    parameter = nn.Linear(1, 1, bias=False)
+    parameter.weight.data.fill_(1.0)
+    average = moving_average(parameter, 0.2)
+    expected = 1.0
+    for step, value in enumerate((3.0, -2.0, 5.0, 0.0)):
+        parameter.weight.data.fill_(value)
+        average.update_parameters(parameter)
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+        assert float(average.module.weight) == pytest.approx(expected, rel=1e-6)

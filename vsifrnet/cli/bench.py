@@ -19,7 +19,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     parser = subparsers.add_parser(
         "bench",
         help="accuracy on the official data sets and on one's own clips, and speed",
-        description="Measure how good and how fast the interpolation is.",
+        description="Measure the quality and the speed of the interpolation.",
     )
     benchmarks = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for module in BENCHMARKS:

@@ -40,7 +40,11 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "stopped goes on from it",
     )
     parser.add_argument(
-        "--worst", type=int, default=10, metavar="N", help="pictures of the N worst, in --out [10]"
+        "--worst",
+        type=int,
+        default=10,
+        metavar="N",
+        help="number of pictures of the worst samples in --out [10]",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options.add_overwrite(parser)

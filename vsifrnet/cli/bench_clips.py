@@ -43,12 +43,18 @@ def add_parser(subparsers: options.Subparsers) -> None:
     )
     add = parser.add_argument
     add("files", type=Path, nargs="*", metavar="FILE")
-    add("--frames", type=int, default=50, metavar="N", help="of each clip, evenly spread [50]")
-    add("--first", type=int, default=0, metavar="N", help="frame of the clips to begin at [0]")
+    add(
+        "--frames",
+        type=int,
+        default=50,
+        metavar="N",
+        help="frames to measure in each clip, evenly spread [50]",
+    )
+    add("--first", type=int, default=0, metavar="N", help="frame of each clip to begin at [0]")
     add(
         "--against",
         metavar="NAMES",
-        help="which methods, of blend, mvtools, svpflow [those installed]; empty for none",
+        help="methods to compare with, of blend, mvtools, svpflow [those installed]; empty: none",
     )
     add(
         "--bare",
@@ -63,14 +69,20 @@ def add_parser(subparsers: options.Subparsers) -> None:
         help="also measure on synthetic motion from the held-out part of a training set, by pace "
         "and by time; always bare (needs vsifrnet[train])",
     )
-    add("--samples", type=int, default=24, metavar="N", help="synthetic scenes of each kind [24]")
+    add(
+        "--samples",
+        type=int,
+        default=24,
+        metavar="N",
+        help="scenes of each kind, with --assets [24]",
+    )
     add(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="write frames.csv and strips of the worst frames (left, made, true, right, error)",
     )
-    add("--worst", type=int, default=5, metavar="N", help="strips of each clip, in --out [5]")
+    add("--worst", type=int, default=5, metavar="N", help="strips of each clip in --out [5]")
     add("--json", action="store_true", help="print JSON in place of the table")
     add(
         "--model",
@@ -115,12 +127,13 @@ def run(arguments: argparse.Namespace) -> int:
         measured.add(path.name, clip.frames(bare), len(clip.places))
     if arguments.assets:
         _add_synthetic(measured, arguments, methods, networks)
-    scores = measured.scores
+    scores = [score for group in measured.groups for score in group]
     if out is not None:
         header = [field.name for field in fields(clips.Score)]
         report.write_csv(out / "frames.csv", header, map(astuple, scores))
         log.info("%s: frames.csv, and strips of the worst frames", out)
-    text = report.to_json([asdict(s) for s in scores]) if arguments.json else clips.table(scores)
+    tables = "\n\n".join(clips.table(group) for group in measured.groups if group)
+    text = report.to_json([asdict(s) for s in scores]) if arguments.json else tables
     print(text)  # noqa: T201 (what was asked for)
     return 0
 
@@ -129,7 +142,8 @@ class _Measured:
     """The scores so far; writes strips of each clip's worst frames by ``method`` to --out."""
 
     def __init__(self, arguments: argparse.Namespace, method: str) -> None:
-        self.scores: list[Score] = []
+        self.groups: list[list[Score]] = [[]]
+        """The scores of each table: real clips, synthetic motion by pace, and by time."""
         self._arguments = arguments
         self._method = method
 
@@ -145,7 +159,7 @@ class _Measured:
             frames, total=count, desc=name, unit="frame", disable=self._arguments.quiet
         ):
             new = frame.scores(name)
-            self.scores += new
+            self.groups[-1] += new
             psnr = next(score.psnr for score in new if score.method == self._method)
             worst.append((psnr, frame.number, Picture(rgb=frame.strip(self._method))))
             worst = sorted(worst, key=lambda item: item[:2])[: self._arguments.worst]
@@ -164,9 +178,11 @@ def _add_synthetic(
     from vsifrnet.evaluation import synthetic
 
     assets, count = synthetic.held_out(arguments.assets), arguments.samples
+    measured.groups.append([])
     for pace, data in synthetic.paces(assets).items():
         clip = synthetic.clip_of(data, count, methods)
         measured.add(f"synthetic {pace}", clip.frames(networks), count)
+    measured.groups.append([])
     for t in synthetic.TIMES:
         frames = synthetic.by_time(assets, t, count, networks)
         measured.add(f"synthetic t={float(t):g}", frames, count)

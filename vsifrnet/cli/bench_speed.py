@@ -45,21 +45,26 @@ def add_parser(subparsers: options.Subparsers) -> None:
     add(
         "--against",
         metavar="NAMES",
-        help=f"which others, of {', '.join(OTHERS)} [these]; no-network: this filter with all but "
-        "the network; host: with what is left to the CPU where a GPU does the rest; empty for none",
+        help=f"contenders, of {', '.join(OTHERS)} [these]; no-network: this filter without the "
+        "network; host: what this filter leaves to the CPU beside a GPU; empty: none",
     )
-    add("--frames", type=int, metavar="N", help="output frames a run [2000 on CUDA, 24]")
-    add("--runs", type=int, default=3, metavar="N", help="runs of each [3]")
+    add(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="output frames of a run [2000 on CUDA, 24 on the CPU]",
+    )
+    add("--runs", type=int, default=3, metavar="N", help="runs of each contender [3]")
     add(
         "--all",
         action="store_true",
-        help="also multi=8, memory over random seeks (on the CPU at 64x48), and on CUDA memory at "
-        "3840x2160",
+        help="also measure multi=8, memory over random seeks (on the CPU at 64x48), and on CUDA "
+        "memory at 3840x2160",
     )
-    add("--seeks", type=int, default=10_000, metavar="N", help="with --all [10000]")
-    add("--profile", action="store_true", help="only: where a frame's time goes")
-    add("--cost", action="store_true", help="only: parameters, FLOPs and bytes")
-    add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--seeks", type=int, default=10_000, metavar="N", help="random seeks, with --all [10000]")
+    add("--profile", action="store_true", help="print only the time of each stage of a frame")
+    add("--cost", action="store_true", help="print only parameters, operations and bytes")
+    add("--json", type=Path, metavar="FILE", help="file to write all numbers to")
     options.add_arguments(parser, "model", "scale", "device", "precision", "num_streams")
 
 

@@ -1,4 +1,4 @@
-"""How good and how fast: the official accuracy benchmarks, one's own clips, speed.
+"""Measurements: accuracy on the official benchmarks, quality on one's own clips, and speed.
 
-Nothing of the filter imports this package.
+The filter imports none of this package.
 """

@@ -156,9 +156,10 @@ def prepare_clip(
 
 
 def table(scores: Sequence[Score]) -> str:
-    """Format the mean PSNR and SSIM of every method, by clip and over all clips.
+    """Format the mean PSNR and SSIM of every method, by clip and over the clips.
 
-    PSNR counts up to ``metrics.HIGHEST_PSNR``; the worst of ``equal`` stands in a line of its own.
+    Every method must have scores on every clip. A PSNR counts for at most
+    ``metrics.HIGHEST_PSNR``; the lowest ``equal`` of a method has a line of its own.
     """
     clips = list(dict.fromkeys(score.clip for score in scores))
     methods = list(dict.fromkeys(score.method for score in scores))
@@ -168,14 +169,12 @@ def table(scores: Sequence[Score]) -> str:
     lines = [" " * width + f"{'frames':>8}" + "".join(heading)]
     means: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     for clip in clips:
-        chosen = {
-            method: [s for s in scores if (s.clip, s.method) == (clip, method)]
-            for method in methods
-        }
-        for method, mine in chosen.items():
-            psnr = fmean(min(s.psnr, metrics.HIGHEST_PSNR) for s in mine) if mine else np.nan
-            means[method].append((psnr, fmean(s.ssim for s in mine) if mine else np.nan))
-        count = max(map(len, chosen.values()))
+        count = 0
+        for method in methods:
+            mine = [s for s in scores if (s.clip, s.method) == (clip, method)]
+            psnr = fmean(min(s.psnr, metrics.HIGHEST_PSNR) for s in mine)
+            means[method].append((psnr, fmean(s.ssim for s in mine)))
+            count = len(mine)
         lines.append(f"{clip:{width}}{count:8}" + _cells([m[-1] for m in means.values()], columns))
     if len(clips) > 1:
         total = [(fmean(p for p, _ in m), fmean(s for _, s in m)) for m in means.values()]

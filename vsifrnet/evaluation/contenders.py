@@ -1,4 +1,4 @@
-"""What the speed benchmark runs: the same moving clip through this filter and through others.
+"""The contenders of the speed benchmark: this filter, and other ways to run the network.
 
 Each contender turns a YUV420P8 clip into one of twice the frames, in the same format. ``vspipe``
 loads a script that calls :func:`output`.
@@ -67,7 +67,7 @@ class _FirstPicture(Interpolator):
 
 
 class _Unconverted(YUV):
-    """YUV travels and stays YUV: what converts it on a GPU is left out."""
+    """Leaves YUV as it is: the conversions that a GPU does are left out."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """Return a frame whose picture is its samples."""
@@ -94,14 +94,14 @@ def _without_network(
 
 
 def _no_network(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """All but the network: conversions, copies from and to the device, Python and the graph."""
+    """Do all but the network: conversions, copies from and to the device, Python and the graph."""
     engine = task.backend()
     carrier = transport.choose(clip, default_matrix(clip, None), engine)
     return _without_network(clip, task, carrier, engine)
 
 
 def _host(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """What a GPU leaves to the host: reading and writing YUV, Python and the graph."""
+    """Do what a GPU leaves to the host: read and write YUV, run Python and the graph."""
     engine = resolve("cpu", "fp32", task.num_streams)
     carrier = _Unconverted(clip, default_matrix(clip, None), engine.dtype)
     return _without_network(clip, task, carrier, engine)

@@ -1,4 +1,4 @@
-"""What the network costs: parameters, operations and bytes; and where a frame's time goes."""
+"""The network's cost in parameters, operations and bytes, and the time of each stage of a frame."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from vsifrnet.weights.load import load_weights
 __all__ = ["count", "profile", "table"]
 
 PARTS = ("encoder", "decoder4", "decoder3", "decoder2", "decoder1")
+"""Parts of the network, in the order in which they run."""
 
 
 def count(name: str, width: int, height: int) -> dict[str, dict[str, float]]:
@@ -100,7 +101,7 @@ def profile(task: Task, frames: int) -> str:
     with torch.inference_mode():
         for n in range(frames):
             timed("source frame", clip.get_frame, n).close()
-            # RGB that zimg made; or, for a GPU, YUV as it is, which is converted there.
+            # The frame is RGB that zimg made or, for a GPU, YUV that is converted there.
             pair = [timed("frame to carry", carrier.clip.get_frame, k) for k in (n, n + 1)]
             sources = [carrier.source(k, frame) for k, frame in enumerate(pair)]
             for frame in sources:

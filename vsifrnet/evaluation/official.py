@@ -1,4 +1,4 @@
-"""The official network's code path, written plainly: what the speed benchmark compares with.
+"""The official code's way to run the network, which the speed benchmark compares with.
 
 The arithmetic of the published code and its habits: planar tensors in one precision, both
 pictures encoded one after the other, a slice assigned to in the ResBlocks, an up- and downscaling
@@ -19,7 +19,7 @@ __all__ = ["Official"]
 
 
 class Official:
-    """The network as functions over a state dict in the official key layout."""
+    """The network as functions of a state dict in the official key layout."""
 
     def __init__(self, state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype):
         self._state = {key: value.to(device, dtype) for key, value in state.items()}
@@ -27,7 +27,7 @@ class Official:
 
     @torch.inference_mode()
     def __call__(self, img0: Tensor, img1: Tensor, t: float = 0.5, scale: float = 1.0) -> Tensor:
-        """The picture at time ``t`` between two (1, 3, H, W), sides multiples of 16 / scale."""
+        """Return the picture at ``t`` between two (1, 3, H, W); 16 / scale divides the sides."""
         mean = torch.cat((img0, img1), 2).mean(1, True).mean(2, True).mean(3, True)
         img0, img1 = img0 - mean, img1 - mean
         features0 = self._encode(_resize(img0, scale))

@@ -18,7 +18,7 @@ from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.evaluation.clips import Clip, Frame, prepare_clip
 from vsifrnet.evaluation.methods import Method
 from vsifrnet.training.data.assets import Assets
-from vsifrnet.training.data.sample import DataSet, Picture
+from vsifrnet.training.data.sample import DataSet, Pixels
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 
 __all__ = ["TIMES", "by_time", "clip_of", "held_out", "paces"]
@@ -84,5 +84,5 @@ def by_time(
         yield Frame(number=index, left=left, true=true, right=right, made=made)
 
 
-def _tensor(picture: Picture) -> Tensor:
+def _tensor(picture: Pixels) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255

@@ -1,4 +1,4 @@
-"""What the speed benchmark asks of every contender: a clip and the filter's arguments."""
+"""The task of the speed benchmark's contenders: a clip and the filter's arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What every contender does: the clip's size and the filter's arguments."""
+    """A clip to double and the filter's arguments, the same for every contender."""
 
     width: int
     height: int

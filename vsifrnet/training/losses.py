@@ -1,4 +1,4 @@
-"""Training losses: those of the paper, and one for motion that is known exactly.
+"""Training losses: the paper's, and one for motion whose flow is exact.
 
 Pictures are (B, 3, H, W) in [0, 1], flows (B, 2, H, W) in pixels of their own resolution. The two
 loss modules take the network and a batch and give weighted terms by name; their sum is minimised.
@@ -29,21 +29,21 @@ __all__ = [
 
 
 def charbonnier(difference: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """Mean of ``sqrt(difference^2 + epsilon^2)``."""
+    """Return the mean of ``sqrt(difference^2 + epsilon^2)``."""
     return (difference.square() + epsilon**2).sqrt().mean()
 
 
 def census(picture: Tensor, target: Tensor) -> Tensor:
-    """Ternary census distance of the pictures' grey values over 7x7 windows (Meister et al. 2018).
+    """Return the ternary census distance of grey values over 7x7 windows (Meister et al. 2018).
 
-    The border of 3 pixels, where windows lack neighbours, counts as no distance.
+    The border of 3 pixels, where windows are incomplete, counts as equal.
     """
     grey, wanted = picture.mean(dim=1, keepdim=True), target.mean(dim=1, keepdim=True)
     return _census_distance(grey, wanted, window=7)
 
 
 def geometry(feature: Tensor, target: Tensor) -> Tensor:
-    """Feature-space geometry consistency (equation 10 of the paper): census over 3x3 windows.
+    """Return the geometry consistency of features (equation 10): a census over 3x3 windows.
 
     Features are (B, C, H, W); each channel is compared by itself.
     """
@@ -55,12 +55,12 @@ def _census_distance(x: Tensor, y: Tensor, window: int) -> Tensor:
     difference = _soft_census(x, window) - _soft_census(y, window)
     distance = difference.square() / (0.1 + difference.square())
     inner = distance.mean(dim=1)[:, border:-border, border:-border]
-    # The mean is over the whole picture: the border is in it as zeros.
+    # The mean is over the whole picture, in which the border counts as zeros.
     return inner.sum() / (x.shape[0] * x.shape[2] * x.shape[3])
 
 
 def _soft_census(x: Tensor, window: int) -> Tensor:
-    """(B, C * window^2, H, W): each neighbour minus the centre, pressed into (-1, 1)."""
+    """Return each neighbour minus the centre, squashed into (-1, 1): (B, C * window^2, H, W)."""
     batch, channels, height, width = x.shape
     neighbours = F.unfold(x, window, padding=window // 2)
     difference = neighbours.view(batch, channels, window**2, height, width) - x.unsqueeze(2)
@@ -68,26 +68,27 @@ def _soft_census(x: Tensor, window: int) -> Tensor:
 
 
 def robust_weight(flow: Tensor, target: Tensor, beta: float = 0.3) -> Tensor:
-    """``exp(-beta * endpoint error)`` (B, 1, H, W): how far a flow label is to be trusted.
+    """Return the trust in a flow label, ``exp(-beta * endpoint error)`` (B, 1, H, W).
 
     Where the network, which learns to make pictures, disagrees with the label, the label may be
-    of little use for the picture (equation 8 of the paper). No gradient passes.
+    wrong for the picture (equation 8 of the paper). No gradient passes.
     """
     error = (flow.detach() - target).square().sum(dim=1, keepdim=True).sqrt()
     return torch.exp(-beta * error)
 
 
 def flow_distillation(flow: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """(B,): mean of ``(difference^2 + epsilon^2)^(weight / 2)``, as robust as ``weight`` is low.
+    """Return the mean of ``(difference^2 + epsilon^2)^(weight / 2)`` of each sample, (B,).
 
-    ``epsilon = 10^(-(10 weight - 1) / 3)`` (equation 9 of the paper). ``weight`` (B, 1, H, W).
+    ``epsilon`` is ``10^(-(10 weight - 1) / 3)`` (equation 9 of the paper); the lower ``weight``
+    (B, 1, H, W), the more robust is the error.
     """
     epsilon = 10 ** (-(10 * weight - 1) / 3)
     return ((flow - target).square() + epsilon.square()).pow(weight / 2).mean(dim=(1, 2, 3))
 
 
 def gradient_difference(picture: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference between the pictures' horizontal and vertical gradients."""
+    """Return the mean absolute difference of horizontal and vertical gradients."""
     difference = picture - target
     across = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean()
     down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean()
@@ -95,17 +96,17 @@ def gradient_difference(picture: Tensor, target: Tensor) -> Tensor:
 
 
 def log_error(picture: Tensor, target: Tensor, floor: float = 1e-6) -> Tensor:
-    """Mean over the samples of the logarithm of the mean squared error.
+    """Return the mean over the samples of the logarithm of the mean squared error.
 
-    In it a decibel counts the same for a still sample as for one in motion; ``floor`` is the
-    error (60 dB) below which less is not better.
+    A decibel counts the same for a still sample as for one in motion; below ``floor`` (60 dB) less
+    error hardly counts.
     """
     error = (picture - target).square().mean(dim=(1, 2, 3))
     return (error + floor).log().mean()
 
 
 def flow_error(flows: tuple[Tensor, ...], target: Tensor, known: Tensor) -> Tensor:
-    """Mean over levels, pixels and samples of ``(endpoint error + 0.01)^0.4``.
+    """Return the mean over levels, pixels and samples of ``(endpoint error + 0.01)^0.4``.
 
     ``flows`` run from fine to coarse, each half the size of the one before; ``target`` is at the
     size of the first; ``known`` (B,) is 1 where a sample's flow is known. The exponent lets small
@@ -114,7 +115,7 @@ def flow_error(flows: tuple[Tensor, ...], target: Tensor, known: Tensor) -> Tens
     total = target.new_zeros(())
     for level, flow in enumerate(flows):
         wanted = F.avg_pool2d(target, 2**level) / 2**level if level else target
-        # The small constant keeps the root's gradient finite at no error.
+        # The small constant keeps the root's gradient finite where the error is 0.
         distance = ((flow - wanted).square().sum(dim=1) + 1e-6).sqrt()
         total = total + ((distance + 0.01).pow(0.4).mean(dim=(1, 2)) * known).mean()
     return total / len(flows)
@@ -133,7 +134,7 @@ class OfficialLoss(nn.Module):
         self.weights = {"geo": geometry, "dis": distillation}
 
     def forward(self, network: IFRNet, batch: Batch) -> dict[str, Tensor]:
-        """Terms ``rec``, ``geo`` and ``dis``."""
+        """Return the weighted terms ``rec``, ``geo`` and ``dis``; their sum is minimised."""
         pair = network.encode(batch.img0, batch.img1)
         made = network.decode(pair, batch.t)
         wanted = network.encoder((batch.imgt - pair.mean).to(network.dtype))
@@ -161,7 +162,7 @@ class SyntheticLoss(nn.Module):
         self.weights = {"rec": 1.0, "gradient": gradient, "log": log, "flow": flow}
 
     def forward(self, network: IFRNet, batch: Batch) -> dict[str, Tensor]:
-        """The weighted terms by name, each a scalar; what is minimised is their sum."""
+        """Return the weighted terms by name; their sum is minimised."""
         made = network.decode(network.encode(batch.img0, batch.img1), batch.t)
         target0, target1 = batch.flow[:, :2], batch.flow[:, 2:]
         flow = flow_error(made.flows0, target0, batch.flow_known)

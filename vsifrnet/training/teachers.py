@@ -1,4 +1,4 @@
-"""Teachers: what flow pseudo labels are made with, behind one interface."""
+"""Teachers: estimators of optical flow, which label real pictures, behind one interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from vsifrnet.errors import TrainingError
 from vsifrnet.training.data.datasets import LISTS, Triplets
 from vsifrnet.training.data.flo import write_flo
-from vsifrnet.training.data.sample import Picture
+from vsifrnet.training.data.sample import Pixels
 
 __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 
@@ -23,13 +23,13 @@ __all__ = ["TEACHERS", "Dis", "Raft", "Teacher", "label_triplets"]
 class Teacher(Protocol):
     """Estimates the flow between two pictures."""
 
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
-        """(H, W, 2), x and y in pixels: where in ``target`` each pixel of ``source`` lies."""
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
+        """Return the flow (H, W, 2), x and y in pixels, from ``source`` to ``target``."""
         ...
 
 
 class Dis:
-    """OpenCV's dense inverse search (Kroeger et al. 2016): fair, fast, nothing to download.
+    """OpenCV's dense inverse search (Kroeger et al. 2016): fast, fairly good, without a download.
 
     It runs on the CPU, whatever ``device`` is.
     """
@@ -37,14 +37,14 @@ class Dis:
     def __init__(self, device: torch.device | None = None) -> None:
         self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
-        """As :class:`Teacher` says."""
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
+        """See :class:`Teacher`."""
         grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (source, target)]
         return np.asarray(self._dis.calc(*grey, None), dtype=np.float32)
 
 
 class Raft:
-    """torchvision's RAFT (Teed and Deng 2020), large, where its weights are on this machine.
+    """torchvision's large RAFT (Teed and Deng 2020), if its weights are on this machine.
 
     Raises:
         TrainingError: torchvision or the weights are missing; nothing is downloaded.
@@ -68,8 +68,8 @@ class Raft:
         self.network.to(self.device).eval()
 
     @torch.inference_mode()
-    def flow(self, source: Picture, target: Picture) -> NDArray[np.float32]:
-        """As :class:`Teacher` says; sides are padded to multiples of 8."""
+    def flow(self, source: Pixels, target: Pixels) -> NDArray[np.float32]:
+        """See :class:`Teacher`; sides are padded to multiples of 8."""
         height, width = source.shape[:2]
         pad = ((0, -height % 8), (0, -width % 8), (0, 0))
         tensors = [
@@ -82,13 +82,14 @@ class Raft:
 
 
 TEACHERS: dict[str, Callable[[torch.device], Teacher]] = {"dis": Dis, "raft": Raft}
+"""Every teacher by its name on the command line."""
 
 
 def label_triplets(root: Path, teacher: Teacher, *, quiet: bool = False) -> int:
-    """Write the flow of every triplet in ``root`` (Vimeo90K's layout) that has none yet.
+    """Label every triplet in ``root`` (Vimeo90K's layout) that has no flow; return how many.
 
-    As the official generate_flow: from the middle picture to the first and to the last, into
-    ``flow/<a>/<b>/flow_t0.flo`` and ``flow_t1.flo``. Returns how many triplets were labelled.
+    As the official generate_flow does, the flow is from the middle picture to the first and to the
+    last; the files are ``flow/<a>/<b>/flow_t0.flo`` and ``flow_t1.flo``.
 
     Raises:
         DataError: there are no lists, or a picture is broken.

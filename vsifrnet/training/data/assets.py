@@ -21,16 +21,16 @@ Part = Literal["train", "held-out", "all"]
 
 
 def in_part(path: Path, part: Part) -> bool:
-    """Whether a file belongs to ``part``; decided by its name alone."""
+    """Return whether a file belongs to ``part``, which its name alone decides."""
     held_out = int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % 12 == 0
     return part == "all" or held_out == (part == "held-out")
 
 
 def list_pictures(folder: Path, part: Part = "all") -> list[Path]:
-    """The pictures in ``folder`` and below, sorted by path.
+    """Return the pictures of ``part`` in ``folder`` and below, sorted by path.
 
     Raises:
-        DataError: there are none.
+        DataError: there is no such picture.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     chosen = [path for path in paths if in_part(path, part)]
@@ -50,7 +50,7 @@ def list_pictures(folder: Path, part: Part = "all") -> list[Path]:
 
 
 def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np.uint8]:
-    """(H, W, 3 or 4).
+    """Read a picture as (H, W, 3) or, with alpha, (H, W, 4).
 
     Raises:
         DataError: the file is missing, not a whole picture, or larger than Pillow reads.
@@ -59,7 +59,7 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
         with Image.open(path) as image:
             if image.mode != "I" and not image.mode.startswith("I;16"):
                 return np.asarray(image.convert(mode))
-            # Pillow would clip grey of 16 bits; of colour it keeps the upper eight, as here.
+            # Pillow would clip 16-bit grey; keep the upper 8 bits, as Pillow does of colour.
             grey = np.clip(np.asarray(image), 0, 65535) >> 8
             return np.asarray(Image.fromarray(grey.astype(np.uint8)).convert(mode))
     except (
@@ -72,16 +72,16 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
 
 
 KEPT_BYTES = 2 * 2**30
-"""Of main memory for pictures that were read, in each process that reads them."""
+"""Main memory that each process may use to keep pictures that it has read."""
 
 
 class Assets:
-    """Backgrounds and premultiplied cut-outs by number, the first ``KEPT_BYTES`` of them kept.
+    """Backgrounds and premultiplied cut-outs by number; the first ``KEPT_BYTES`` are cached.
 
     Args:
-        folder: has ``backgrounds`` (any pictures) and ``sprites`` (pictures with alpha), or
-            only one of the two.
-        part: which of the pictures.
+        folder: the folder that has ``backgrounds`` (any pictures), ``sprites`` (pictures with
+            alpha), or both.
+        part: the part of the pictures to use.
 
     Raises:
         DataError: the folder has neither.
@@ -98,11 +98,11 @@ class Assets:
         self._kept_bytes = 0
 
     def background(self, number: int) -> NDArray[np.uint8]:
-        """(h, w, 3)"""
+        """Return background ``number``, (h, w, 3)."""
         return self._read(self.backgrounds[number % len(self.backgrounds)], "RGB")
 
     def sprite(self, number: int) -> NDArray[np.uint8]:
-        """(h, w, 4), RGB premultiplied by alpha."""
+        """Return cut-out ``number``, (h, w, 4), its RGB premultiplied by alpha."""
         return self._read(self.sprites[number % len(self.sprites)], "RGBA")
 
     def _read(self, path: Path, mode: Literal["RGB", "RGBA"]) -> NDArray[np.uint8]:
@@ -113,7 +113,7 @@ class Assets:
             alpha = picture[..., 3:].astype(np.uint16)
             colour = (picture[..., :3] * alpha + 127) // 255
             picture = np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
-        # Pictures are drawn by chance: to throw out one for the other would gain nothing.
+        # Pictures are chosen at random, so that replacing a cached one would gain nothing.
         if self._kept_bytes + picture.nbytes <= KEPT_BYTES:
             self._kept[path] = picture
             self._kept_bytes += picture.nbytes

@@ -26,10 +26,10 @@ __all__ = [
 
 
 def augment(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
-    """As the official trainer does, with its chances; a square of ``size`` comes out.
+    """Augment a sample as the official trainer does; return a square crop of ``size``.
 
-    Twice the size 0.1, crop always, reversed channels 0.5, upside down 0.3, mirrored 0.5, turned
-    by 90 degrees 0.05, time reversed 0.5.
+    The probabilities are 0.1 for twice the size, 0.5 for reversed channels, 0.3 for upside down,
+    0.5 for mirrored, 0.05 for a turn by 90 degrees, and 0.5 for reversed time.
     """
     height, width = sample.imgt.shape[:2]
     if min(height, width) < size:
@@ -52,34 +52,34 @@ def augment(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
 
 
 def enlarge(sample: Sample) -> Sample:
-    """Twice the size, and twice the flow."""
+    """Double the size of the pictures, and the flow with it."""
     return _each(sample, _twice, lambda flow: 2 * _twice(flow))
 
 
 def crop(sample: Sample, top: int, left: int, size: int) -> Sample:
-    """The square of ``size`` at (``top``, ``left``)."""
+    """Cut out the square of ``size`` at (``top``, ``left``)."""
     window = np.s_[top : top + size, left : left + size]
     return _each(sample, lambda x: x[window], lambda flow: flow[window])
 
 
 def reverse_channels(sample: Sample) -> Sample:
-    """RGB to BGR."""
+    """Turn RGB into BGR."""
     return _each(sample, lambda x: x[..., ::-1], lambda flow: flow)
 
 
 def flip_vertically(sample: Sample) -> Sample:
-    """Upside down."""
+    """Turn the pictures upside down."""
     return _each(sample, lambda x: x[::-1], lambda flow: flow[::-1] * _signs(1, -1))
 
 
 def flip_horizontally(sample: Sample) -> Sample:
-    """Left to right."""
+    """Mirror the pictures left to right."""
     return _each(sample, lambda x: x[:, ::-1], lambda flow: flow[:, ::-1] * _signs(-1, 1))
 
 
 def rotate(sample: Sample) -> Sample:
-    """By 90 degrees, clockwise."""
-    # What pointed right points down, what pointed down points left: (x, y) becomes (-y, x).
+    """Turn the pictures clockwise by 90 degrees."""
+    # A vector to the right turns downwards, one downwards to the left: (x, y) becomes (-y, x).
     return _each(
         sample,
         lambda x: np.rot90(x, -1),
@@ -88,7 +88,7 @@ def rotate(sample: Sample) -> Sample:
 
 
 def reverse_time(sample: Sample) -> Sample:
-    """The last picture first; t becomes 1 - t."""
+    """Exchange the first and the last picture; t becomes 1 - t."""
     flow = None if sample.flow is None else sample.flow[..., [2, 3, 0, 1]]
     return Sample(img0=sample.img1, imgt=sample.imgt, img1=sample.img0, t=1 - sample.t, flow=flow)
 

@@ -1,8 +1,8 @@
-"""A short cartoon with eased, non-rigid motion, drawn at any time: exact in-betweens to test with.
+"""A short cartoon with eased, non-rigid motion, for tests: it has exact frames at any time.
 
     python -m vsifrnet.training.data.cartoon cartoon.mkv
 
-Nothing in it is made of the training pictures. Limbs turn about their joints, hair bends, a ball
+No training picture is in it. Limbs turn about their joints, hair bends, a ball
 is squashed and stretched, all of them eased in and out, over a background that pans slowly, with
 thin dark outlines and a subtitle that stands still. Each frame is drawn four times as large and
 reduced, so that outlines move by less than a pixel as they should.
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsifrnet.training.data.sample import Picture
+from vsifrnet.training.data.sample import Pixels
 
 __all__ = ["draw", "write_video"]
 
@@ -29,19 +29,19 @@ INK = (38, 30, 44)
 
 
 def ease(x: float) -> float:
-    """0 to 1 with no speed at either end: smoothstep."""
+    """Return smoothstep: from 0 to 1, with no speed at either end."""
     x = min(1.0, max(0.0, x))
     return x * x * (3 - 2 * x)
 
 
 def swing(time: float, period: float, shift: float = 0.0) -> float:
-    """-1 to 1 and back once a period, resting at both ends as animators do."""
+    """Return a swing from -1 to 1 and back once a period, at rest at both ends."""
     phase = (time / period + shift) % 1.0
     return 2 * ease(2 * phase) - 1 if phase < 0.5 else 1 - 2 * ease(2 * phase - 1)
 
 
-def draw(time: float) -> Picture:
-    """(HEIGHT, WIDTH, 3) at ``time`` in frames."""
+def draw(time: float) -> Pixels:
+    """Draw the frame (HEIGHT, WIDTH, 3) at ``time``, counted in frames."""
     canvas = np.zeros((HEIGHT * SCALE, WIDTH * SCALE, 3), np.uint8)
     ramp = np.linspace(0, 1, HEIGHT * SCALE)[:, None]
     canvas[:] = ((1 - ramp) * (120, 178, 232) + ramp * (244, 222, 196))[:, None].astype(np.uint8)
@@ -55,7 +55,7 @@ def draw(time: float) -> Picture:
 
 
 def write_video(path: Path) -> None:
-    """Write all frames, lossless."""
+    """Write all frames as a lossless video."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -67,7 +67,7 @@ def write_video(path: Path) -> None:
 Points = NDArray[np.float64]
 
 
-def _fill(canvas: Picture, points: Points, colour: tuple[int, int, int], line: float = 2.0) -> None:
+def _fill(canvas: Pixels, points: Points, colour: tuple[int, int, int], line: float = 2.0) -> None:
     """A closed shape with a dark outline; points in picture pixels."""
     corners = np.rint(points * SCALE).astype(np.int32)
     cv2.fillPoly(canvas, [corners], colour, cv2.LINE_AA)
@@ -102,7 +102,7 @@ def _ellipse(x: float, y: float, a: float, b: float, angle: float = 0.0) -> Poin
     return np.stack((x + c * u - d * v, y + d * u + c * v), axis=-1)
 
 
-def _hills(canvas: Picture, pan: float) -> None:
+def _hills(canvas: Pixels, pan: float) -> None:
     x = np.linspace(-10, WIDTH + 10, 200)
     for depth, colour in ((0.5, (150, 190, 150)), (1.0, (112, 168, 104))):
         y = 235 + 30 * depth + 18 * np.sin((x + pan * depth) / 60 / depth + 2 * depth)
@@ -114,7 +114,7 @@ def _hills(canvas: Picture, pan: float) -> None:
             _fill(canvas, _ellipse(left, top - 14, 9 + 4 * depth, 17), (74, 122, 86), 1.2)
 
 
-def _ball(canvas: Picture, time: float) -> None:
+def _ball(canvas: Pixels, time: float) -> None:
     phase = (time % 30) / 30
     height = 4 * phase * (1 - phase)
     squash = math.exp(-(((phase + 0.5) % 1 - 0.5) ** 2) / 0.004)
@@ -127,7 +127,7 @@ def _ball(canvas: Picture, time: float) -> None:
     _fill(canvas, stripe, (250, 230, 120), 1.2)
 
 
-def _girl(canvas: Picture, time: float) -> None:
+def _girl(canvas: Pixels, time: float) -> None:
     lean = 10 * swing(time, 48)
     hip, neck = (215.0, 265.0), (215 + lean, 190 + 3 * swing(time, 24))
     for side in (-1, 1):
@@ -167,7 +167,7 @@ def _girl(canvas: Picture, time: float) -> None:
         _fill(canvas, _ellipse(*hand, 7, 6, bend), (250, 216, 190))
 
 
-def _grass(canvas: Picture, pan: float) -> None:
+def _grass(canvas: Pixels, pan: float) -> None:
     rng = np.random.default_rng(5)
     for blade in range(150):
         x = (blade * 13.7 - pan) % (WIDTH + 80) - 40
@@ -179,7 +179,7 @@ def _grass(canvas: Picture, pan: float) -> None:
         _fill(canvas, shape, (48 + int(shade), 110 + int(shade), 52), 1.0)
 
 
-def _subtitle(canvas: Picture) -> Picture:
+def _subtitle(canvas: Pixels) -> Pixels:
     for colour, weight in ((INK, 7), ((255, 255, 255), 3)):
         cv2.putText(
             canvas,

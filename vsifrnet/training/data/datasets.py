@@ -1,4 +1,4 @@
-"""Data sets of real pictures: Vimeo90K triplets and sequences of frames (GoPro, for 8x)."""
+"""Data sets of real pictures: Vimeo90K's triplets, and sequences of frames (GoPro, for 8x)."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from vsifrnet.media.pictures import natural
 from vsifrnet.training.data.assets import SUFFIXES, list_pictures, read_picture
 from vsifrnet.training.data.augment import augment
 from vsifrnet.training.data.flo import read_flo
-from vsifrnet.training.data.sample import Field, Picture, Sample, generator
+from vsifrnet.training.data.sample import Field, Pixels, Sample, generator
 
 __all__ = ["LISTS", "SOURCE", "Sequences", "Triplets", "shuffled"]
 
 LISTS = {"train": "tri_trainlist.txt", "test": "tri_testlist.txt"}
-"""Vimeo90K's official lists, by part."""
+"""File names of Vimeo90K's official lists, by part."""
 
 SOURCE = "source.txt"
-"""In a folder of triplets that were cut out of videos: which videos, and how."""
+"""File in a folder of triplets cut out of videos; it says which videos these were, and how."""
 
 
 def shuffled(index: int, length: int, seed: int) -> int:
-    """Which of ``length`` entries sample ``index`` is: each once an epoch, in an order of its own.
+    """Return which of ``length`` entries sample ``index`` is.
 
-    The order of an epoch depends on (seed, epoch) alone.
+    Each entry comes once an epoch, in an order that depends on (seed, epoch) alone.
     """
     epoch, place = divmod(index, length)
     return int(generator(seed, epoch, 2).permutation(length)[place])
 
 
 class Triplets:
-    """Triplets in Vimeo90K's layout, with pseudo labels for the flow where there are any.
+    """Triplets in Vimeo90K's layout, with flow labels where these exist.
 
-    ``<root>/sequences/<a>/<b>/im{1,2,3}.png``, listed in ``<root>/tri_trainlist.txt`` and
-    ``tri_testlist.txt``; flow in ``<root>/flow/<a>/<b>/flow_t{0,1}.flo`` (``vsifrnet flow``).
-    Triplets cut out of videos may be weeded: those whose folder is gone are left out.
+    Pictures are ``<root>/sequences/<a>/<b>/im{1,2,3}.png``, listed in ``tri_trainlist.txt`` and
+    ``tri_testlist.txt``; flow is in ``<root>/flow/<a>/<b>/flow_t{0,1}.flo`` (``vsifrnet flow``).
+    Of triplets cut out of videos, those whose folder was removed are left out.
 
     Args:
         root: the folder (``vimeo_triplet``).
-        part: which of ``LISTS``.
-        size: side of the augmented square crops; None gives whole pictures as they are.
-        seed: of order and augmentation.
+        part: the key of a list in ``LISTS``.
+        size: the side of the augmented square crops; None gives whole pictures, unchanged.
+        seed: the seed of order and augmentation.
 
     Raises:
         DataError: a list is missing or empty; in ``sample``, a picture is broken.
@@ -76,7 +76,7 @@ class Triplets:
         return len(self.names)
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``: augmented and in shuffled order, or as listed where size is None."""
+        """Return sample ``index``: augmented and shuffled, or as listed where size is None."""
         if self.size is None:
             return self._read(self.names[index % len(self.names)])
         name = self.names[shuffled(index, len(self.names), self.seed)]
@@ -92,7 +92,7 @@ class Triplets:
     def _flow(self, name: str, shape: tuple[int, ...]) -> Field | None:
         folder = self.root / "flow" / name
         if not (folder / "flow_t1.flo").is_file():
-            return None  # not labelled, or labelling was stopped here
+            return None  # it has no label, or labelling was interrupted here
         flow = np.concatenate([read_flo(folder / f"flow_t{i}.flo") for i in (0, 1)], axis=-1)
         if flow.shape[:2] != shape[:2]:
             raise DataError(f"the flow in {folder} is not of its pictures' size")
@@ -100,16 +100,16 @@ class Triplets:
 
 
 class Sequences:
-    """Runs of frames: a folder of pictures each, in order of their names (GoPro, Adobe240).
+    """Sequences of frames: each is a folder of pictures, in order of their names (GoPro, Adobe240).
 
-    Numbers in names count by value: 2.png comes before 10.png.
-
-    A sample is a frame between two that lie ``span`` apart, at a t drawn from 1/span, 2/span...
+    Numbers in names are sorted by value: 2.png comes before 10.png. A sample is one of the frames
+    between two that are ``span`` apart, at random.
 
     Args:
-        root: has the sequences' folders, at any depth.
-        span: frames from one input to the other: 8 for 8x as officially.
-        size, seed: as for :class:`Triplets`.
+        root: the folder that has the sequences' folders, at any depth.
+        span: the number of frames from one input to the other; 8 for the official 8x.
+        size: the side of the augmented square crops.
+        seed: the seed of order, frame and augmentation.
 
     Raises:
         DataError: no folder has ``span`` + 1 pictures; in ``sample``, a picture is broken, or
@@ -135,7 +135,7 @@ class Sequences:
         return len(self.starts)
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``, augmented; its flow is not known."""
+        """Return sample ``index``, augmented; its flow is not known."""
         run = self.starts[shuffled(index, len(self.starts), self.seed)]
         rng = generator(self.seed, index, 3)
         step = int(rng.integers(1, self.span))
@@ -151,5 +151,5 @@ class Sequences:
         return augment(sample, self.size, rng)
 
 
-def _size(picture: Picture) -> str:
+def _size(picture: Pixels) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]}"

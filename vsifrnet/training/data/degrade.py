@@ -1,4 +1,4 @@
-"""What cameras and codecs do to pictures: noise, JPEG, and real video codecs."""
+"""Degrade pictures as cameras and codecs do: noise, JPEG, and real video codecs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
+
+from vsifrnet.training.data.sample import Pixels
 
 __all__ = ["CODECS", "add_noise", "jpeg", "through_codec"]
 
-Picture = NDArray[np.uint8]
-
 CODECS: dict[str, dict[str, tuple[int, int]]] = {
-    # Codec name to the range of its quality setting, good to bad.
     "libx264": {"crf": (12, 30)},
     "mpeg2video": {"qscale": (2, 9)},
     "libvpx": {"qmin": (6, 44)},
 }
+"""Each codec's quality setting, with its range from good to bad."""
 
 
-def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
-    """Gaussian noise of deviation ``sigma`` (in 1/255), grey or coloured, fine or soft."""
+def add_noise(picture: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    """Add Gaussian noise of deviation ``sigma`` (in 1/255): grey or coloured, fine or soft."""
     height, width, _ = picture.shape
     channels = 1 if rng.random() < 0.5 else 3
     noise = rng.standard_normal((height, width, channels), dtype=np.float32)
     if rng.random() < 0.4:
-        # Grain that spans pixels; the blur takes away deviation, which is put back.
+        # Grain spans several pixels. The blur lowers the deviation, so divide by it.
         soft = cv2.GaussianBlur(noise, (0, 0), 0.8).reshape(height, width, channels)
         noise = (soft / soft.std()).astype(np.float32)
     coloured = cv2.merge((noise,) * 3) if channels == 1 else noise
@@ -38,18 +37,19 @@ def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Pictu
     return np.asarray(noisy, dtype=np.uint8)
 
 
-def jpeg(picture: Picture, quality: int) -> Picture:
-    """The picture, JPEG-compressed at ``quality`` (0 to 100) and read back."""
+def jpeg(picture: Pixels, quality: int) -> Pixels:
+    """Compress a picture as JPEG of ``quality`` (0 to 100), and decode it."""
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
 
 
 def through_codec(
-    pictures: Sequence[Picture], codec: str, quality: int, *, last: int
-) -> list[Picture]:
-    """The ``last`` of the pictures (of one even size) after ``codec`` has encoded all as a video.
+    pictures: Sequence[Pixels], codec: str, quality: int, *, last: int
+) -> list[Pixels]:
+    """Encode pictures of one even size as a video; return the ``last`` ones, decoded.
 
-    ``quality`` is in the terms of ``CODECS``. One thread, so that the result is the same anywhere.
+    ``quality`` is a value of the codec's setting in ``CODECS``. One thread encodes, so that the
+    result is the same on every machine.
     """
     height, width, _ = pictures[0].shape
     encoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
@@ -69,7 +69,7 @@ def through_codec(
     decoder = cast(av.VideoCodecContext, av.CodecContext.create(encoder.codec.canonical_name, "r"))
     decoder.thread_count = 1
 
-    # By itself PyAV would start as many threads as there are cores for each small picture.
+    # PyAV's default would start a thread per core for each small picture.
     to_yuv, to_rgb = VideoReformatter(), VideoReformatter()
     frames = []
     for number, picture in enumerate(pictures):

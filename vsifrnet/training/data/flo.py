@@ -1,4 +1,4 @@
-"""Optical flow files: the Middlebury .flo format (magic, width, height, x and y interleaved)."""
+"""Optical flow files in the Middlebury .flo format: magic, width, height, interleaved x and y."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAGIC = b"PIEH"
 
 
 def read_flo(path: Path) -> NDArray[np.float32]:
-    """(H, W, 2): x and y, in pixels.
+    """Read a flow field (H, W, 2): x and y, in pixels.
 
     Raises:
         DataError: the file is missing, not a .flo file or cut short.
@@ -29,12 +29,12 @@ def read_flo(path: Path) -> NDArray[np.float32]:
         raise DataError(f"{path} is not a .flo file")
     width, height = (int(v) for v in np.frombuffer(data, "<i4", 2, 4))
     if width < 1 or height < 1 or len(data) != 12 + 8 * width * height:
-        raise DataError(f"{path} has {len(data)} bytes, which {width}x{height} does not fit")
+        raise DataError(f"{path} is damaged: {len(data)} bytes do not fit {width}x{height} pixels")
     return np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2).astype(np.float32)
 
 
 def write_flo(path: Path, flow: NDArray[np.float32]) -> None:
-    """Write ``flow`` (H, W, 2), to a temporary name first."""
+    """Write ``flow`` (H, W, 2) under a temporary name first."""
     height, width, _ = flow.shape
     size = np.array([width, height], dtype="<i4").tobytes()
     with replacing(path) as partial:

@@ -1,4 +1,4 @@
-"""Batches by step, made in worker processes ahead of their use."""
+"""Batches by step, which worker processes make ahead of their use."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ __all__ = ["Batches", "load_batches"]
 
 
 class Batches(Dataset[Batch | TrainingError]):
-    """The batch of one process at a step: its share of the samples from ``first(step)`` on.
+    """One process's share of the samples of each step.
 
-    So the samples of a step are the same however many processes share them.
+    The samples of a step are the same however many processes share them.
     """
 
     def __init__(self, data: DataSet, batch: int, *, rank: int = 0, world: int = 1) -> None:
         if batch % world:
-            raise TrainingError(f"batch is {batch}: it must divide by the {world} processes")
+            raise TrainingError(
+                f"batch={batch}: must be a multiple of the number of processes, {world}"
+            )
         self.data = data
         self.batch = batch
         self.share = batch // world
         self.rank = rank
         self.offset = 0
-        """Samples used beyond ``step * batch``: not 0 after steps of another batch."""
+        """Samples used beyond ``step * batch``; not 0 after steps of another batch size."""
 
     def first(self, step: int) -> int:
-        """The first sample of a step, of all processes; so many were used before it."""
+        """Return the number of a step's first sample, over all processes."""
         return self.offset + step * self.batch
 
     def __getitem__(self, step: int) -> Batch | TrainingError:
@@ -41,24 +43,24 @@ class Batches(Dataset[Batch | TrainingError]):
         try:
             return collate([self.data.sample(i) for i in range(first, first + self.share)])
         except TrainingError as error:
-            # Returned, not raised: a worker process would bury it in a second traceback.
+            # Return it: raised, it would be buried in a worker process's second traceback.
             return error
 
 
 def load_batches(
     batches: Batches, steps: range, *, workers: int, pinned: bool = False
 ) -> Iterator[Batch]:
-    """The batches of ``steps`` in order; in ``pinned`` memory, which CUDA copies from meanwhile.
+    """Yield the batches of ``steps`` in order; ``pinned`` memory lets CUDA copy asynchronously.
 
     Raises:
-        TrainingError: what a data set said was wrong, or a worker process died.
+        TrainingError: a data set raised it, or a worker process died.
     """
     loader = DataLoader(
         batches,
         batch_size=None,
         sampler=list(steps),
         num_workers=workers,
-        # Not a fork: the threads of OpenCV and PyTorch would be missing in it, and it would hang.
+        # A fork would hang, because the threads of OpenCV and PyTorch are missing in it.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pinned,
         prefetch_factor=4 if workers else None,
@@ -72,8 +74,8 @@ def load_batches(
             if not re.search("exited unexpectedly|killed by signal", str(error)):
                 raise
             raise TrainingError(
-                f"a process that makes samples died ({error}): perhaps memory ran out, or /dev/shm "
-                f"is too small; fewer --workers than {workers} need less of both, 0 no /dev/shm"
+                f"a process that makes samples died ({error}): memory or /dev/shm may be full; use "
+                f"fewer --workers than {workers} (0 needs no /dev/shm)"
             ) from error
         if batch is None:
             return
@@ -83,7 +85,7 @@ def load_batches(
 
 
 def _start(loader: DataLoader[Batch | TrainingError]) -> Iterator[Batch | TrainingError]:
-    """An iterator whose dead workers are noticed by ``next`` alone.
+    """Return an iterator of which only ``next`` raises when a worker has died.
 
     PyTorch's handler of SIGCHLD would raise wherever the main thread is, far from load_batches.
     """

@@ -1,6 +1,6 @@
-"""One training sample, and the random numbers behind it.
+"""Training samples, batches, and the random numbers behind them.
 
-A data set here is a map from an index to a sample, and nothing else decides what a sample is:
+A data set maps an index to a sample, and nothing else decides what a sample is:
 sample ``i`` of seed ``s`` is the same in any process, in any order, before and after a restart.
 """
 
@@ -15,46 +15,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Batch", "DataSet", "Field", "Mixture", "Picture", "Sample", "collate", "generator"]
+__all__ = ["Batch", "DataSet", "Field", "Mixture", "Pixels", "Sample", "collate", "generator"]
 
-Picture = NDArray[np.uint8]
-"""(H, W, 3), RGB."""
+Pixels = NDArray[np.uint8]
+"""The pixels of a picture (H, W, 3), RGB."""
 Field = NDArray[np.float32]
-"""(H, W, 4): flow t -> 0 (x, y) and flow t -> 1 (x, y), in pixels."""
+"""A flow field (H, W, 4): the flow t -> 0 (x, y) and the flow t -> 1 (x, y), in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Two pictures, the one between them that is to be made, and where it came from."""
+    """Two pictures, the target between them, its time and its flow."""
 
-    img0: Picture
-    imgt: Picture
-    """The target."""
-    img1: Picture
+    img0: Pixels
+    imgt: Pixels
+    """The target at time ``t``."""
+    img1: Pixels
     t: float
+    """The target's time, between 0 (``img0``) and 1 (``img1``)."""
     flow: Field | None = None
-    """None where no flow is known."""
+    """Flow from the target to both pictures; None where it is not known."""
 
 
 class DataSet(Protocol):
-    """Samples by index. Endless ones repeat or draw anew, so any index >= 0 is allowed."""
+    """Samples by index. Every index from 0 on is allowed: a data set repeats or draws new ones."""
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``: always the same one."""
+        """Return sample ``index``, which is always the same one."""
         ...
 
 
 def generator(*key: int) -> np.random.Generator:
-    """Random numbers that depend on the key alone."""
+    """Return a generator of random numbers that depend on the key alone."""
     return np.random.default_rng(key)
 
 
 class Mixture:
-    """Several data sets drawn by share, as one.
+    """Joins several data sets into one, each with its share of the samples.
 
     Args:
-        parts: each data set with its share; the shares need not add up to 1.
-        seed: decides which part an index falls to.
+        parts: the data sets with their shares, which need not add up to 1.
+        seed: the seed by which indices are assigned to parts.
     """
 
     def __init__(self, parts: Sequence[tuple[DataSet, float]], *, seed: int) -> None:
@@ -64,35 +65,36 @@ class Mixture:
         self.seed = seed
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index`` of the part that the index falls to."""
+        """Return sample ``index`` of the part that the index is assigned to."""
         part = generator(self.seed, index, 1).choice(len(self.sets), p=self.shares)
         return self.sets[part].sample(index)
 
 
 @dataclass(kw_only=True)
 class Batch:
-    """Samples as tensors: pictures as bytes out of :func:`collate`, as numbers after ``to``.
+    """Samples as tensors.
 
-    A worker process, and then the bus, so carries a quarter of what it would.
+    Pictures are bytes until :meth:`to` moves them to the device, so that worker processes and the
+    bus carry a quarter of what float32 would be.
     """
 
     img0: Tensor
-    """(B, 3, H, W), uint8, or float32 in [0, 1]; so are ``imgt`` and ``img1``."""
+    """First pictures (B, 3, H, W), uint8 or float32 in [0, 1]; the others are like them."""
     imgt: Tensor
     img1: Tensor
     t: Tensor
-    """(B,)"""
+    """Times of the targets (B,)."""
     flow: Tensor
-    """(B, 4, H, W), t -> 0 and t -> 1; zero where unknown."""
+    """Flow (B, 4, H, W), t -> 0 and t -> 1; zero where it is not known."""
     flow_known: Tensor
-    """(B,), 1 where the sample's flow is known, else 0."""
+    """Tensor (B,), 1 where the sample's flow is known, else 0."""
 
     def pin_memory(self) -> Batch:
-        """The batch in pinned memory; ``DataLoader`` calls this."""
+        """Return the batch in pinned memory; ``DataLoader`` calls this."""
         return Batch(**{name: value.pin_memory() for name, value in vars(self).items()})
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``, pictures as float32 in channels_last order."""
+        """Return the batch on ``device``, with pictures as float32 in channels_last order."""
         moved = {name: value.to(device, non_blocking=True) for name, value in vars(self).items()}
         for name in ("img0", "imgt", "img1"):
             picture = moved[name].contiguous(memory_format=torch.channels_last)
@@ -101,9 +103,9 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples of one size to a batch."""
+    """Stack samples of one size into a batch."""
 
-    def pictures(arrays: Sequence[Picture]) -> Tensor:
+    def pictures(arrays: Sequence[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
     height, width = samples[0].imgt.shape[:2]

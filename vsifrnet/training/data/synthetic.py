@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vsifrnet.training.data import degrade
 from vsifrnet.training.data.assets import Assets
 from vsifrnet.training.data.layers import Bend, Layer, Motion, render
-from vsifrnet.training.data.sample import Field, Picture, Sample, generator
+from vsifrnet.training.data.sample import Field, Pixels, Sample, generator
 
 Distance = Callable[[], float]
 Maker = Callable[[Assets, int, np.random.Generator], tuple[NDArray[np.uint8], float]]
@@ -228,7 +228,7 @@ def _fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint
     return cv2.resize(texture, new, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False), 1.3
 
 
-def _window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Picture, float]:
+def _window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Pixels, float]:
     """A part of a background for some ``1.6 * size`` screen pixels, and its density."""
     picture = assets.background(int(rng.integers(1 << 30)))
     height, width = picture.shape[:2]
@@ -265,7 +265,7 @@ def _background(
     return Layer(texture=texture, density=density, motion=motion, endless=True, light=light)
 
 
-def _gradient(size: int, rng: np.random.Generator) -> Picture:
+def _gradient(size: int, rng: np.random.Generator) -> Pixels:
     """Two colours, one into the other, as painted skies and walls are."""
     ends = rng.integers(0, 256, (2, 3))
     ramp = np.linspace(0, 1, 2 * size)[:, None, None] * np.ones((1, 2 * size, 1))
@@ -353,12 +353,12 @@ def _subtitle(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return _premultiplied(colour, rim)
 
 
-def _premultiplied(colour: Picture, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _premultiplied(colour: Pixels, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     wide = alpha[..., None].astype(np.uint16)
     return np.concatenate(((colour * wide + 127) // 255, wide), axis=-1).astype(np.uint8)
 
 
-def _damaged(pictures: list[Picture], damage: str, rng: np.random.Generator) -> list[Picture]:
+def _damaged(pictures: list[Pixels], damage: str, rng: np.random.Generator) -> list[Pixels]:
     """The last three pictures after one of ``DAMAGES``.
 
     Noise is of no frame but its own, so there the target stays clean. A real codec copies what
@@ -384,7 +384,7 @@ def _damaged(pictures: list[Picture], damage: str, rng: np.random.Generator) -> 
     return [img0, clean, img1]
 
 
-def _flip(pictures: list[Picture], flow: Field, t: float, rng: np.random.Generator) -> Sample:
+def _flip(pictures: list[Pixels], flow: Field, t: float, rng: np.random.Generator) -> Sample:
     """Mirror left to right, top to bottom, and reverse the channels, each by chance."""
     if rng.random() < 0.5:
         pictures = [picture[:, ::-1] for picture in pictures]

@@ -1,8 +1,8 @@
-"""Triplets out of video files: pictures on disk in Vimeo90K's layout.
+"""Triplets cut out of video files, as pictures on disk in Vimeo90K's layout.
 
-Videos can only be read forwards at any speed, while training asks for samples in any order; so
-triplets are cut out once. What is on disk can be looked at, weeded, labelled with flow
-(``vsifrnet flow``) and used again.
+Videos are only fast to read forwards, while training needs samples in any order; so triplets are
+cut out once. On disk they can be looked at, weeded, labelled with flow (``vsifrnet flow``) and used
+again.
 """
 
 from __future__ import annotations
@@ -24,37 +24,40 @@ from tqdm import tqdm
 from vsifrnet.errors import DataError, TrainingError
 from vsifrnet.files import location
 from vsifrnet.training.data.datasets import LISTS, SOURCE
-from vsifrnet.training.data.sample import Picture, generator
+from vsifrnet.training.data.sample import Pixels, generator
 
 __all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which triplets of a video are taken. Differences are means over a thumbnail, in 1/255."""
+    """Rules by which triplets of a video are chosen.
+
+    Differences are means over a thumbnail, in 1/255.
+    """
 
     stride: int = 1
-    """Frames from one picture of a triplet to the next."""
+    """Number of frames from one picture of a triplet to the next."""
     every: int = 3
-    """Frames from one triplet to the next."""
+    """Number of frames from one triplet to the next."""
     least: float = 0.6
-    """Outer pictures that differ less are static: nothing to learn."""
+    """Least difference of the outer pictures; below it there is no motion to learn from."""
     balance: float = 0.25
-    """Where one step differs by less than this share of the other, a drawing is held."""
+    """Least share of one step's difference in the other's; below it a drawing is held."""
     most: float = 30.0
-    """Neighbours that differ more are of two scenes."""
+    """Largest difference of neighbours; above it is a cut, a flash or too much motion to learn."""
     height: int = 256
     width: int = 448
-    """Size of what is cut out of the pictures, as in Vimeo90K; smaller videos are taken whole."""
+    """Size that is cut out of the pictures, as in Vimeo90K; smaller videos are used whole."""
 
 
-def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Picture]]]:
-    """The triplets of a video with the number of their first frame, cuts and static ones left out.
+def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pixels]]]:
+    """Yield the chosen triplets of a video, each with the number of its first frame.
 
     Raises:
         DataError: the file cannot be read as a video.
     """
-    window: deque[tuple[Picture, Picture]] = deque(maxlen=2 * choice.stride + 1)
+    window: deque[tuple[Pixels, Pixels]] = deque(maxlen=2 * choice.stride + 1)
     next_first = 0
     try:
         with av.open(location(path)) as container:
@@ -73,7 +76,7 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
                 smalls = [entry[1].astype(np.float32) for entry in chosen]
                 steps = [float(np.abs(a - b).mean()) for a, b in pairwise(smalls)]
                 across = float(np.abs(smalls[0] - smalls[2]).mean())
-                # A held frame in the middle is no in-between: it would teach to stand still.
+                # A held frame in the middle would teach the network to stand still.
                 held = min(steps) < choice.balance * max(steps)
                 if max(steps) <= choice.most and across >= choice.least and not held:
                     next_first = first + choice.every
@@ -85,9 +88,9 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pictur
 def extract(
     paths: list[Path], root: Path, choice: Choice, *, seed: int = 0, quiet: bool = False
 ) -> int:
-    """Cut triplets out of videos into ``root``, in Vimeo90K's layout; returns how many.
+    """Cut triplets out of videos into ``root``, in Vimeo90K's layout; return how many.
 
-    A list is written last, so that a run that was stopped is begun anew.
+    The list is written last, so that an interrupted run starts over.
 
     Raises:
         DataError: a video cannot be read, or none of them has a triplet that may be used.
@@ -117,14 +120,14 @@ def extract(
 
 
 def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool = False) -> None:
-    """Do what :func:`extract` does unless ``root`` has the same videos' triplets already.
+    """Do what :func:`extract` does, unless ``root`` has the same videos' triplets already.
 
-    Triplets of other videos or choices go, and their flow with them: names are the same for other
-    pictures. Under torchrun the first process does it and the others wait.
+    Triplets of other videos or choices are removed with their flow, because other pictures would
+    get the same names. Under torchrun the first process cuts and the others wait.
 
     Raises:
-        DataError: a video is missing or unfit, or ``root`` has pictures not cut out by this.
-        TrainingError: what is in ``root`` cannot be replaced, or the disk is full.
+        DataError: a video is missing or cannot be used, or ``root`` has pictures of other origin.
+        TrainingError: the triplets in ``root`` cannot be replaced, or the disk is full.
     """
     for path in paths:
         if not path.is_file():
@@ -142,13 +145,13 @@ def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool =
 
 
 def _identity(path: Path) -> str:
-    """What changes when a video is replaced by another under its name."""
+    """Return a line that changes when the video is replaced by another of its name."""
     stat = path.stat()
     return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n"
 
 
 def _clear(root: Path, note: Path) -> None:
-    # Somebody's own data set must not be deleted.
+    # Never delete a data set that was not cut out of videos.
     if (root / "sequences").exists() and not note.is_file():
         raise DataError(
             f"{root / 'sequences'} was not cut out of videos (there is no {note}): "
@@ -156,7 +159,7 @@ def _clear(root: Path, note: Path) -> None:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        note.write_text("")  # still ours if the run is stopped before the end
+        note.write_text("")  # this marks the folder as ours if the run is interrupted
         (root / LISTS["train"]).unlink(missing_ok=True)
         for folder in (root / "flow", root / "sequences"):
             if folder.exists():
@@ -165,13 +168,13 @@ def _clear(root: Path, note: Path) -> None:
         raise TrainingError(f"cannot replace the triplets in {root}: {error}") from error
 
 
-def _write(folder: Path, pictures: list[Picture], choice: Choice, rng: np.random.Generator) -> None:
+def _write(folder: Path, pictures: list[Pixels], choice: Choice, rng: np.random.Generator) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     height, width = pictures[0].shape[:2]
     rows, columns = min(choice.height, height), min(choice.width, width)
     difference = np.abs(pictures[0].astype(np.int16) - pictures[2]).mean(axis=-1)
     windows = []
-    # Of a few places the one where most happens.
+    # Choose the place of most motion out of four.
     for _ in range(4):
         top = int(rng.integers(0, height - rows + 1))
         left = int(rng.integers(0, width - columns + 1))

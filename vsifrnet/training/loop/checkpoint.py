@@ -1,4 +1,4 @@
-"""Training checkpoints: written whole or not at all, and enough to go on exactly."""
+"""Training checkpoints: files that are whole or absent, and hold all that exact resuming needs."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def claim_run(folder: Path, *, overwrite: bool) -> None:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` to ``path``: to a temporary name first, then renamed.
+    """Write ``state`` to a temporary name and rename it to ``path``.
 
     Raises:
-        TrainingError: the disk is full or cannot be written; what was at ``path`` is untouched.
+        TrainingError: the disk is full or cannot be written; the file at ``path`` is untouched.
     """
 
     def write(partial: Path) -> None:
@@ -60,24 +60,28 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def export_weights(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a network's weights as safetensors, likewise."""
+    """Write a network's weights as safetensors, to a temporary name first.
+
+    Raises:
+        TrainingError: the disk is full or cannot be written; the file at ``path`` is untouched.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    # By our own hand: save_file makes files that nobody else may read, whatever the umask.
+    # save_file would ignore the umask and make files that only their owner can read.
     _write(path, lambda partial: partial.write_bytes(save(tensors, metadata)))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_checkpoint` wrote; tensors and plain values only.
+    """Read a checkpoint, of which only tensors and plain values are accepted.
 
     Raises:
         TrainingError: the file is missing, damaged or no training checkpoint.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen unrelated kinds
+    except Exception as error:  # torch.load raises many unrelated exceptions
         raise TrainingError(f"cannot read the checkpoint {path}: {error}") from error
     if not isinstance(state, dict) or not {"step", "network", "ema", "optimizers"} <= set(state):
-        raise TrainingError(f"{path} is not a training checkpoint (weights? use them to start)")
+        raise TrainingError(f"{path} is not a training checkpoint; start from weights by --model")
     return state
 
 
@@ -99,9 +103,9 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             write(partial)
-            # On the disk before it takes the place of the last one: power may fail too.
+            # Flush to the disk before replacing the last file, in case of a power cut.
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:
-        kept = "; what was there is kept" if path.exists() else ""
+        kept = "; the file there is kept" if path.exists() else ""
         raise TrainingError(f"cannot write {path}: {error}{kept}") from error

@@ -1,4 +1,4 @@
-"""Processes under torchrun: started, joined and left."""
+"""The group of processes that torchrun starts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def is_first() -> bool:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """The device of this process; under torchrun all processes are joined for the time within.
+    """Join the processes under torchrun while the context is open; return this one's device.
 
-    Under torchrun on CUDA each process takes the device of its local rank, by nccl; on the CPU
-    they talk by gloo. Without torchrun ``device`` comes back as it is.
+    On CUDA each process uses the device of its local rank, and nccl; on the CPU they use gloo.
+    Without torchrun ``device`` is returned unchanged.
     """
     if "RANK" not in os.environ:
         yield device

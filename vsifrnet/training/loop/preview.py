@@ -1,4 +1,4 @@
-"""A sheet of training samples, to look at what is being trained on."""
+"""A sheet of training samples, to look at before training on them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from PIL import Image
 
 from vsifrnet.errors import InputError
 from vsifrnet.files import replacing
-from vsifrnet.training.data.sample import DataSet, Field, Picture
+from vsifrnet.training.data.sample import DataSet, Field, Pixels
 
 __all__ = ["flow_colours", "write_sheet"]
 
 
-def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Picture:
-    """(H, W, 2) to (H, W, 3): direction as hue, length as brightness, black where none.
+def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Pixels:
+    """Return a picture of a flow (H, W, 2): direction is hue, length is brightness.
 
-    ``longest`` is the length that is brightest, in pixels; by default the longest in the picture,
-    but at least one pixel.
+    ``longest`` is the length in pixels of full brightness; by default it is the longest in the
+    picture, but at least one pixel.
     """
     length = np.hypot(flow[..., 0], flow[..., 1])
     top = longest or max(1.0, float(length.max()))
@@ -30,7 +30,7 @@ def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Pic
 
 
 def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -> None:
-    """Write the first samples to a picture.
+    """Write a picture of the first samples.
 
     Each sample is five tiles: the first picture, the target, the last picture, the flow from the
     target to the last picture, and four times the difference between target and blend.
@@ -48,7 +48,7 @@ def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -
         ) from None
 
 
-def _tiles(data: DataSet, index: int) -> Picture:
+def _tiles(data: DataSet, index: int) -> Pixels:
     sample = data.sample(index)
     flow: Field = np.zeros((*sample.imgt.shape[:2], 4), np.float32)
     if sample.flow is not None:
@@ -60,5 +60,5 @@ def _tiles(data: DataSet, index: int) -> Picture:
     return np.hstack(framed).astype(np.uint8)
 
 
-def _whole(picture: Picture) -> Picture:
+def _whole(picture: Pixels) -> Pixels:
     return np.ascontiguousarray(picture)

@@ -1,4 +1,4 @@
-"""Validation while training: PSNR on held-out synthetic motion, by how much moves, and on clips."""
+"""Validation while training: PSNR on held-out synthetic motion, by pace, and on clips."""
 
 from __future__ import annotations
 
