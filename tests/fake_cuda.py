@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
+
+from vsifrnet.engine.memory import DeviceMemory
 
 
 def replaying(
@@ -19,3 +22,24 @@ def replaying(
             result.copy_(again)
 
     return result, replay
+
+
+class FakeMemory(DeviceMemory):
+    """A device of ``size`` bytes whose allocator keeps what is ``cached`` until it is released."""
+
+    limited = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(torch.device("cpu"))
+        self.size = size
+        self.used = self.cached = self.releases = 0
+
+    def free(self) -> int:
+        return self.size - self.reserved()
+
+    def reserved(self) -> int:
+        return self.used + self.cached
+
+    def _empty_cache(self) -> None:
+        self.releases += 1
+        self.cached = 0

@@ -14,7 +14,7 @@ from vsifrnet import argument_table, arguments
 from vsifrnet.detect import held, scenes
 from vsifrnet.detect.plan import DUP_MAX
 from vsifrnet.engine import backend
-from vsifrnet.engine.interpolator import Interpolator, prepare
+from vsifrnet.engine.interpolator import Fp32Fallback, Interpolator, prepare
 from vsifrnet.engine.workers import Workers
 from vsifrnet.errors import InputError
 from vsifrnet.graph import transport, wire
@@ -121,12 +121,19 @@ def ifrnet(
         raise vs.Error(f"ifrnet: {error}") from error
 
     log.info("ifrnet: model %s on %s", loaded.name, engine)
+    fallback = Fp32Fallback(loaded.build, engine) if precision == "auto" else None
     try:
         network = prepare(loaded.build(), engine)
     except RuntimeError as error:  # the GPU is full, or its driver is too old
         raise vs.Error(f"ifrnet: {engine}: {backend.explain(error)}") from error
     interpolators = [
-        Interpolator(network, t_blind=loaded.t_blind, scale=float(scale), ensemble=ensemble)
+        Interpolator(
+            network,
+            t_blind=loaded.t_blind,
+            scale=float(scale),
+            ensemble=ensemble,
+            fallback=fallback,
+        )
         for _ in range(engine.num_streams)
     ]
     workers = Workers(interpolators, engine.device)

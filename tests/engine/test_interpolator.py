@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch.nn.functional as F
 from conftest import picture, psnr
 
 from vsifrnet.engine import backend
-from vsifrnet.engine.interpolator import Interpolator, prepare
+from vsifrnet.engine.interpolator import Fp32Fallback, Interpolator, prepare
 from vsifrnet.engine.sources import SourceFrame
 from vsifrnet.engine.workers import Workers
+from vsifrnet.errors import InputError
 from vsifrnet.network import IFRNet
 from vsifrnet.weights.load import Weights, load_weights
 
@@ -167,6 +169,46 @@ def test_bf16_against_plain_fp32(network: IFRNet, scale: float) -> None:
     with torch.no_grad():
         exact = network(images[0][None], images[1][None], torch.tensor([0.5]), scale)[0]
     assert psnr(Interpolator(low, scale=scale)(*images, HALF).numpy(), exact.numpy()) >= 50
+
+
+def broken(network: IFRNet) -> IFRNet:
+    """As some GPUs compute in fp16: whatever the pictures, the result is NaN."""
+    low = copy.deepcopy(network).half()
+    low.decoder1.convblock[2].bias[-1] = float("nan")  # type: ignore[index, operator]
+    return low
+
+
+def test_a_precision_that_makes_nan_is_replaced(
+    loaded: Weights, network: IFRNet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With "auto"; once for all interpolators, and from the first picture on."""
+    fp16 = backend.Backend(device=torch.device("cpu"), dtype=torch.float16, num_streams=2)
+    builds: list[int] = []
+    fallback = Fp32Fallback(lambda: builds.append(1) or loaded.build(), fp16)
+    for _ in range(2):
+        interpolator = Interpolator(broken(network), fallback=fallback)
+        for n in range(2):
+            made = interpolator(picture(n), picture(n + 1), HALF, key=n)
+            assert torch.equal(made, Interpolator(network)(picture(n), picture(n + 1), HALF))
+    assert len(builds) == 1
+    assert caplog.text.count("fp32 is used: cpu, fp16, num_streams=2 makes NaN") == 1
+
+
+def test_a_precision_that_makes_nan_is_refused_by_name(network: IFRNet) -> None:
+    """Where it was asked for; also at the next request."""
+    interpolator = Interpolator(broken(network))
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"precision='fp16': must be 'fp32' on cpu"):
+            interpolator(picture(0), picture(1), HALF)
+
+
+def test_a_precision_that_works_is_kept(loaded: Weights) -> None:
+    def fail() -> IFRNet:
+        raise AssertionError
+
+    low = prepare(loaded.build(), backend.resolve("cpu", "bf16"))
+    made = [Interpolator(low, fallback=f)(picture(0), picture(1), HALF) for f in (fail, None)]
+    assert torch.equal(*made)
 
 
 def settings() -> tuple[object, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -62,3 +65,27 @@ def test_uploads_are_bounded_and_shared() -> None:
     for number in (0, 1, 1, 2, 1, 3, 0, 1):
         assert torch.equal(uploads.get(source(number)), torch.full((3, 2, 2), number / 4))
     assert reads == [0, 1, 2, 3, 0]
+
+
+def test_pinned_memory_is_allocated_with_the_networks_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For a thread of VapourSynth the current device is the first GPU: it would get a context."""
+    current = [torch.device("cuda", 0)]
+
+    @contextmanager
+    def device(other: torch.device) -> Iterator[None]:
+        before, current[0] = current[0], other
+        yield
+        current[0] = before
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    seen: list[torch.device] = []
+
+    def read() -> Tensor:
+        seen.append(current[0])
+        return torch.zeros(3, 2, 2)
+
+    Uploads(torch.device("cuda", 1), 3).read(SourceFrame(0, read))
+    Uploads(torch.device("cpu"), 3).read(SourceFrame(0, read))
+    assert seen == [torch.device("cuda", 1), torch.device("cuda", 0)]

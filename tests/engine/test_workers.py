@@ -39,6 +39,9 @@ class Full:
             raise self._error
         return self._inner(*args, **kwargs)  # type: ignore[arg-type]
 
+    def stop_recording(self) -> bool:
+        return self._inner.stop_recording()
+
     def clear(self) -> None:
         self._alive.discard(id(self))
         self._inner.clear()

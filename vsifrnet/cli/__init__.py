@@ -96,10 +96,11 @@ def _message(error: Exception) -> str | None:
         if isinstance(error, vs.Error):
             return str(error)
     if "torch" in sys.modules and isinstance(error, RuntimeError):
-        from vsifrnet.engine import backend
+        from vsifrnet.engine.backend import explain
+        from vsifrnet.engine.memory import is_out_of_memory
 
-        if backend.is_out_of_memory(error):
-            return backend.explain(error)
+        if is_out_of_memory(error):
+            return explain(error)
     return None
 
 

@@ -177,13 +177,15 @@ def interpolator(
         scale: the scale to use in place of the option's.
     """
     from vsifrnet.engine import backend
-    from vsifrnet.engine.interpolator import Interpolator, prepare
+    from vsifrnet.engine.interpolator import Fp32Fallback, Interpolator, prepare
     from vsifrnet.weights.load import load_weights
 
     loaded = load_weights(arguments.model, auto_download=arguments.auto_download)
     engine = backend.resolve(arguments.device, arguments.precision)
+    fallback = Fp32Fallback(loaded.build, engine) if arguments.precision == "auto" else None
     made = Interpolator(
         prepare(loaded.build(), engine),
+        fallback=fallback,
         t_blind=loaded.t_blind,
         scale=arguments.scale if scale is None else scale,
         ensemble=arguments.ensemble,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from vsifrnet.argument_table import MAX_STREAMS, PRECISIONS
+from vsifrnet.engine.memory import is_out_of_memory
 from vsifrnet.errors import InputError
 
 __all__ = [
@@ -16,7 +17,6 @@ __all__ = [
     "Backend",
     "describe",
     "explain",
-    "is_out_of_memory",
     "multiplies_bfloat16",
     "resolve",
 ]
@@ -153,13 +153,6 @@ def _fastest(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.float16
     return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error means that a GPU's memory was full."""
-    # cuDNN skips algorithms without memory for their workspace; this means none was left.
-    no_engine = isinstance(error, RuntimeError) and "unable to find an engine" in str(error)
-    return isinstance(error, torch.OutOfMemoryError) or no_engine
 
 
 def explain(error: Exception) -> str:

@@ -6,7 +6,10 @@ The filter, the command line and the evaluations all make their pictures with an
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -14,12 +17,15 @@ import torch
 from torch import Tensor
 
 from vsifrnet.argument_table import HALVINGS
-from vsifrnet.engine.backend import Backend
+from vsifrnet.engine.backend import DTYPES, Backend, describe
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
 from vsifrnet.engine.runner import EagerRunner, Runner
+from vsifrnet.errors import InputError
 from vsifrnet.network import IFRNet, aligned
 
-__all__ = ["Interpolator", "prepare"]
+__all__ = ["Fp32Fallback", "Interpolator", "prepare"]
+
+log = logging.getLogger("vsifrnet")
 
 
 def prepare(network: IFRNet, backend: Backend) -> IFRNet:
@@ -29,6 +35,26 @@ def prepare(network: IFRNet, backend: Backend) -> IFRNet:
         network = aligned(network, 8)
     network = network.to(backend.device, backend.dtype)
     return network.to(memory_format=torch.channels_last)
+
+
+class Fp32Fallback:
+    """Makes the network in fp32, once for all interpolators, and warns of it. Thread-safe."""
+
+    def __init__(self, build: Callable[[], IFRNet], backend: Backend) -> None:
+        """``build`` makes the network before :func:`prepare`; ``backend`` is the one in use."""
+        self._build = build
+        self._backend = backend
+        self._network: IFRNet | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self) -> IFRNet:
+        """Return the network in fp32."""
+        with self._lock:
+            if self._network is None:
+                log.warning("ifrnet: fp32 is used: %s makes NaN", self._backend)
+                fp32 = replace(self._backend, dtype=torch.float32)
+                self._network = prepare(self._build(), fp32)
+            return self._network
 
 
 class Interpolator:
@@ -45,11 +71,17 @@ class Interpolator:
         t_blind: bool = False,
         scale: float = 1.0,
         ensemble: bool = False,
+        fallback: Callable[[], IFRNet] | None = None,
     ) -> None:
-        eager = EagerRunner(network, scale=scale, ensemble=ensemble)
-        self._runner: Runner = eager
-        if eager.device.type == "cuda":
-            self._runner = CudaGraphRunner(eager, partial(CudaGraphRecorder, eager.device))
+        """``fallback`` makes the network to use if the first picture of ``network`` is not finite.
+
+        Without it such a network is refused.
+        """
+        self._network = network
+        self._fallback = fallback
+        self._is_checked = network.dtype == torch.float32
+        self._scale, self._ensemble = scale, ensemble
+        self._runner = self._make_runner(network)
         self._t_blind = t_blind
         self._key: Hashable = None
         self._halves: dict[Fraction, Tensor] = {}
@@ -70,7 +102,33 @@ class Interpolator:
 
         Raises:
             ValueError: the weights ignore ``t`` and repeated halving does not reach it.
+            InputError: the precision of the network makes NaN on its device.
         """
+        picture = self._interpolate(img0, img1, t, key)
+        if not self._is_checked:
+            if not bool(picture.isfinite().all()):
+                self._fall_back()
+                picture = self._interpolate(img0, img1, t, key)
+            self._is_checked = True
+        return picture
+
+    def _make_runner(self, network: IFRNet) -> Runner:
+        eager = EagerRunner(network, scale=self._scale, ensemble=self._ensemble)
+        if eager.device.type != "cuda":
+            return eager
+        return CudaGraphRunner(eager, partial(CudaGraphRecorder, eager.device))
+
+    def _fall_back(self) -> None:
+        """Replace a network that makes NaN; some GPUs do in fp16, such as the GTX 16 series."""
+        if self._fallback is None:
+            name = next(name for name, dtype in DTYPES.items() if dtype == self._network.dtype)
+            device = describe(next(self._network.parameters()).device)
+            raise InputError(f"precision={name!r}: must be 'fp32' on {device}, which makes NaN")
+        self.clear()
+        self._network = self._fallback()
+        self._runner = self._make_runner(self._network)
+
+    def _interpolate(self, img0: Tensor, img1: Tensor, t: Fraction, key: Hashable) -> Tensor:
         if key is None or key != self._key:
             self._key, self._halves = None, {}
             self._runner.encode(img0, img1)
@@ -82,6 +140,13 @@ class Interpolator:
                 f"t={t}: must be a multiple of 1/16, as these weights only make the middle frame"
             )
         return self._halve(img0, img1, t)
+
+    def stop_recording(self) -> bool:
+        """Run without CUDA graphs, which need more memory; return False if there were none."""
+        runner = self._runner
+        return isinstance(runner, CudaGraphRunner) and runner.stop_recording(
+            "the device's memory is too small for them"
+        )
 
     def clear(self) -> None:
         """Free everything that is kept for the next call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from weakref import WeakValueDictionary
 
 import torch
@@ -72,7 +73,10 @@ class Uploads:
             if source.number in self._frames:
                 return source
             source = self._reading.setdefault(source.number, source)
-        source.samples  # noqa: B018 (reads them)
+        # Pinned memory is allocated with the context of the current device, which for a thread of
+        # VapourSynth is the first GPU, whichever the network is on.
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            source.samples  # noqa: B018 (reads them)
         return source
 
     def get(self, source: SourceFrame) -> Tensor:

@@ -24,9 +24,8 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from vsifrnet.engine.backend import is_out_of_memory
-from vsifrnet.engine.cuda_graphs import RECORDING
 from vsifrnet.engine.interpolator import Interpolator
+from vsifrnet.engine.memory import DeviceMemory, is_out_of_memory
 from vsifrnet.engine.sources import Convert, SourceFrame, Uploads
 
 __all__ = ["Slots", "Worker", "Workers"]
@@ -87,19 +86,28 @@ class Worker:
         self,
         interpolator: Interpolator,
         uploads: Uploads,
+        memory: DeviceMemory,
         name: str,
         start: Callable[[], object] | None = None,
     ) -> None:
         """``start`` is called once, in the worker's thread."""
         self._interpolator = interpolator
         self._uploads = uploads
+        self._memory = memory
+        self._records = self._needs_room = True
         self._stream: torch.cuda.Stream | None = None
         if uploads.device.type == "cuda":
-            self._stream = torch.cuda.Stream(uploads.device)  # type: ignore[no-untyped-call]
+            # Recordings have the default priority, so conversions precede another worker's graph.
+            self._stream = torch.cuda.Stream(  # type: ignore[no-untyped-call]
+                uploads.device, priority=-1
+            )
             # The network's weights were uploaded in the current stream.
             self._stream.wait_stream(torch.cuda.current_stream(uploads.device))
         self._executor = ThreadPoolExecutor(
-            max_workers=1, thread_name_prefix=name, initializer=start
+            max_workers=1,
+            thread_name_prefix=name,
+            initializer=_begin,
+            initargs=(start, memory),
         )
 
     def submit(
@@ -110,16 +118,30 @@ class Worker:
 
     def clear(self) -> None:
         """Free what the worker holds once it has made all submitted pictures."""
-        self._executor.submit(self._interpolator.clear).result()
+        self._executor.submit(self._clear).result()
+
+    def stop_recording(self) -> bool:
+        """Record no more, which needs less memory; return False if the worker did not record."""
+        return self._executor.submit(self._stop_recording).result()
+
+    def _clear(self) -> None:
+        self._interpolator.clear()
+        self._needs_room = self._records
+
+    def _stop_recording(self) -> bool:
+        self._records = self._needs_room = False
+        return self._interpolator.stop_recording()
 
     def _make(
         self, first: SourceFrame, following: SourceFrame, t: Fraction, from_rgb: Convert | None
     ) -> Tensor:
         try:
             with torch.cuda.stream(self._stream) if self._stream else nullcontext():
-                pair = (self._uploads.get(first), self._uploads.get(following))
-                picture = self._interpolator(*pair, t, key=(first.number, following.number))
-                picture = from_rgb(picture) if from_rgb else picture.to(pair[0].dtype)
+                with self._memory.first_picture() if self._needs_room else nullcontext():
+                    pair = (self._uploads.get(first), self._uploads.get(following))
+                    picture = self._interpolator(*pair, t, key=(first.number, following.number))
+                    picture = from_rgb(picture) if from_rgb else picture.to(pair[0].dtype)
+                    self._needs_room = False
                 # The pair is held until the download ends, and so until the stream is done with it.
                 return picture if self._stream is None else self._download(picture)
         except RuntimeError as error:
@@ -127,11 +149,11 @@ class Worker:
                 # The pair is held until here for the same reason. A lost device fails again.
                 with suppress(RuntimeError):
                     self._stream.synchronize()
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error, self._uploads.device):
                 raise
             # The remaining workers need what this one holds, including the variables of the calls
             # that failed.
-            self._interpolator.clear()
+            self._clear()
             traceback.clear_frames(error.__traceback__)
             if isinstance(error, torch.OutOfMemoryError):
                 raise
@@ -148,13 +170,20 @@ class Worker:
 
 
 class Workers:
-    """All workers of a device; their number is reduced if its memory is full.
+    """All workers of a device.
 
-    On the CPU the workers share the threads that PyTorch has when they are created.
+    If its memory is full, their number is reduced; if a single one does not fit, it stops
+    recording. On the CPU the workers share the threads that PyTorch has when they are created.
     """
 
-    def __init__(self, interpolators: Sequence[Interpolator], device: torch.device) -> None:
-        """Create one worker for each of ``interpolators``."""
+    def __init__(
+        self,
+        interpolators: Sequence[Interpolator],
+        device: torch.device,
+        memory: DeviceMemory | None = None,
+    ) -> None:
+        """Create one worker for each of ``interpolators``; ``memory`` is that of the device."""
+        self._memory = memory or DeviceMemory(device)
         # Neighbouring pairs share a frame, and so do the workers that make them.
         self._uploads = Uploads(device, len(interpolators) + 2)
         start: Callable[[], object] | None = None
@@ -165,13 +194,15 @@ class Workers:
             cores = max(1, torch.get_num_threads() // len(interpolators))
             start = partial(_use_cores, ThreadpoolController(), cores)
         self._workers = [
-            Worker(interpolator, self._uploads, f"ifrnet-{index}", start)
+            Worker(interpolator, self._uploads, self._memory, f"ifrnet-{index}", start)
             for index, interpolator in enumerate(interpolators)
         ]
         self._count = len(self._workers)
         self.slots = Slots(self._count, keep_pairs=device.type == "cuda")
         """Slots in which pictures are requested."""
         self._lock = threading.Lock()
+        self._level = len(self._workers)
+        """Number of workers that record; 0 is one worker that does not."""
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -191,37 +222,71 @@ class Workers:
             of the frames.
 
         Raises:
-            torch.OutOfMemoryError: the device's memory is too small for a single worker.
+            torch.OutOfMemoryError: the device's memory is too small for a single worker, even
+                without recording.
         """
         # Read in the calling thread so that the worker never waits for it.
         pair = self._uploads.read(first), self._uploads.read(following)
+        failed_at: int | None = None
         while True:
             with self._lock:  # No picture may be submitted to a worker that has been dropped.
-                count = len(self._workers)
-                future = self._workers[slot % self._count % count].submit(*pair, t, from_rgb)
+                level, worker = self._level, slot % self._count % len(self._workers)
+                future = self._workers[worker].submit(*pair, t, from_rgb)
             try:
                 return future.result()
             except torch.OutOfMemoryError:
-                if not self._retreat(count):
+                if failed_at != level:
+                    # Another worker's recording may have kept PyTorch from giving blocks back.
+                    failed_at = level
+                    self._memory.release()
+                elif not self._retreat(level):
                     raise
 
-    def _retreat(self, count: int) -> bool:
-        """Go on with fewer than ``count`` workers; return False if there was only one."""
+    def _retreat(self, level: int) -> bool:
+        """Go on below ``level``; return False if there is nothing below."""
         with self._lock:
-            if count == 1:
-                return False
-            if len(self._workers) < count:
+            if self._level < level:
                 return True  # Another thread has done it.
-            dropped = self._workers.pop()
-            log.warning("ifrnet: the device's memory is full: num_streams=%d from now", count - 1)
+            if level == 0:
+                return False
             # Nothing new is submitted before the memory is free, or the last worker would fail.
-            dropped.clear()
+            if level == 1:
+                if not self._workers[0].stop_recording():
+                    return False
+            else:
+                log.warning(
+                    "ifrnet: the device's memory is full: num_streams=%d from now", level - 1
+                )
+                self._workers.pop().clear()
+            self._level -= 1
             self._uploads.clear()
-            if self._uploads.device.type == "cuda":
-                # Some versions of PyTorch refuse this after a failed recording.
-                with RECORDING, suppress(RuntimeError):
-                    torch.cuda.empty_cache()
+            self._memory.release()
             return True
+
+
+class _Release:
+    """Gives memory back when it is deleted."""
+
+    def __init__(self, memory: DeviceMemory) -> None:
+        self._memory = memory
+
+    def __del__(self) -> None:
+        self._memory.release()
+
+
+_thread = threading.local()
+
+
+def _begin(start: Callable[[], object] | None, memory: DeviceMemory) -> None:
+    """Prepare a worker's thread, which gives memory back when it ends.
+
+    The thread ends when nothing refers to the worker any more, so other filters can have the
+    memory. A finalizer of the worker could not do it: the garbage collector may call one in any
+    thread at any time, and giving memory back waits for a lock.
+    """
+    if start is not None:
+        start()
+    _thread.release = _Release(memory)
 
 
 def _use_cores(controller: ThreadpoolController, count: int) -> None:
