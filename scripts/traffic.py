@@ -87,11 +87,11 @@ VIEWS = {
 }
 
 
-class Count(TorchDispatchMode):
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Kernels and bytes by kind."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kernels: dict[str, int] = defaultdict(int)
         self.bytes: dict[str, int] = defaultdict(int)
         self.colour = False
@@ -122,7 +122,7 @@ class Count(TorchDispatchMode):
         made = [x for x in tree_leaves(result) if isinstance(x, Tensor) and x.device == CUDA]
         used = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         if name == "convolution":
-            self._convolution(*args[:3], result)
+            self._convolution(args[0], args[1], args[2], result)
         elif made:
             # Where the result is an argument (out=, in place) it is read only by operators that
             # name it first and do not merely fill it.
@@ -158,17 +158,19 @@ def counted(count: Count) -> Iterator[None]:
     def instead(kernel: Any, _grid: object, *arguments: object, **constants: object) -> None:
         tensors = {id(x): x for x in arguments if isinstance(x, Tensor)}
         size = sum(_size(x) for x in tensors.values())
-        if kernel.__name__ == "_bias_prelu" and arguments[0] is arguments[4]:
-            size += _size(arguments[0])  # in place: read and written
-            if arguments[5] is not arguments[0]:
+        y, out, side = (arguments[place] if place < len(arguments) else None for place in (0, 4, 5))
+        if kernel.__name__ == "_bias_prelu" and y is out:
+            assert isinstance(y, Tensor)
+            size += _size(y)  # in place: read and written
+            if side is not y:
                 # The side goes elsewhere and is not written here.
-                assert isinstance(arguments[5], Tensor)
-                size -= _size(arguments[5])
+                assert isinstance(side, Tensor)
+                size -= _size(side)
         if kernel.__name__ == "_place":
             size -= _border(arguments)
         count.add(kernel.__name__, size)
 
-    launch.launch = instead
+    launch.launch = instead  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -196,9 +196,10 @@ class IFRNet(nn.Module):
     operators = EAGER
 
     def __init__(self, config: Config, *, sampling: Sampling = "bilinear") -> None:
+        super().__init__()
+        self.config, self.sampling = config, sampling
         p1, p2, p3, p4 = config.pyramid
         side = config.side
-
         up = partial(_up, multiple=config.align)
         d4, d3, d2, d1 = map(up, config.decoder)
         # Inputs: decoder 4 sees both features and t; the others the features made by the level
@@ -255,7 +256,7 @@ class IFRNet(nn.Module):
         )
 
     def picture(self, pair: Pair, t: Tensor) -> Tensor:
-        """The image of :meth:`decode` alone."""
+        """Return the image of :meth:`decode` alone."""
         if pair.scale == 1.0 and self.operators is not EAGER:
             flows, features = self._estimate(pair, t)
             image = self.operators.synthesize(features[0], flows[0], pair, self.sampling)
@@ -264,11 +265,10 @@ class IFRNet(nn.Module):
         return self.decode(pair, t).image
 
     def _estimate(self, pair: Pair, t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """What the decoders make, from fine to coarse.
+        """Return what the decoders make, from fine to coarse.
 
-        Returns:
-            The flows of all decoders but the last; the features of all, where those of the last
-            are its whole output: the change of the flow, the mask and the residual.
+        These are the flows of all but the last, and the features of all, where those of the last
+        are its whole output: the change of the flow, the mask and the residual.
         """
         *fine, coarsest = pair.features
         f0, f1 = coarsest.chunk(2)
