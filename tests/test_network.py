@@ -10,8 +10,10 @@ from paths import REFERENCE
 from reference_weights import formula_weights
 from torch import nn
 
+from vsifrnet.engine.align import aligned
+from vsifrnet.engine.ops import pair_mean
 from vsifrnet.evaluation.official import Official
-from vsifrnet.network import CONFIGS, IFRNet, aligned, pair_mean
+from vsifrnet.network import CONFIGS, IFRNet
 
 
 @pytest.fixture(scope="module", params=["S", "base", "L"])
@@ -44,15 +46,18 @@ def test_network_in_both_modes(name: str, layout: torch.memory_format) -> None:
     torch.testing.assert_close(fast, plain, atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("with_encoder", [False, True])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_aligned_network_is_equal(name: str) -> None:
+def test_aligned_network_is_equal(name: str, with_encoder: bool) -> None:
     torch.manual_seed(0)
     model = IFRNet(CONFIGS[name]).eval()
-    wide = aligned(model, 8)
+    wide = aligned(model, 8, encoder=with_encoder)
     convolutions = [m for m in wide.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     hidden = [m for m in convolutions if m.kernel_size == (3, 3) and m.stride == (1, 1)]
     encoder = {m for m in wide.encoder.modules() if isinstance(m, nn.Conv2d)}
-    assert all(m.in_channels % 8 == m.out_channels % 8 == 0 for m in hidden if m not in encoder)
+    for module in hidden:
+        if with_encoder or module not in encoder:
+            assert module.in_channels % 8 == module.out_channels % 8 == 0
     images = picture(0)[None], picture(2)[None]
     state = torch.get_rng_state()
     aligned(model, 8)

@@ -14,16 +14,18 @@ Conventions, here and wherever tensors are handled:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsifrnet.engine import ops
+from vsifrnet.engine.operators import EAGER, Operators, Up
 from vsifrnet.engine.sampling import Sampling
 
-__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis", "aligned"]
+__all__ = ["CONFIGS", "Config", "IFRNet", "Pair", "Synthesis"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,9 @@ class Config:
     stem: int
     """Kernel size of the first convolution."""
     align: int = 1
-    """The decoders' inputs and hidden channels are multiples of it; see :func:`aligned`."""
+    """The decoders' inputs and hidden channels are multiples of it; see :mod:`.engine.align`."""
+    align_encoder: int = 1
+    """Likewise of the encoder, the pictures' three channels included."""
 
 
 CONFIGS: dict[str, Config] = {
@@ -55,6 +59,8 @@ CONFIGS: dict[str, Config] = {
 
 
 class _ConvPReLU(nn.Sequential):
+    operators = EAGER
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1):
         conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
         super().__init__(conv, nn.PReLU(out_channels))
@@ -63,15 +69,16 @@ class _ConvPReLU(nn.Sequential):
         conv, activation = self
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(activation, nn.PReLU)
-        return ops.conv_prelu(x, conv, activation.weight)
+        return self.operators.conv_prelu(x, conv, activation.weight)
 
 
 class _ResBlock(nn.Module):
     """Five convolutions; the second and fourth refine the last ``side`` channels only."""
 
+    operators = EAGER
+
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()
-        self.side = side
         self.conv1 = _ConvPReLU(channels, channels)
         self.conv2 = _ConvPReLU(side, side)
         self.conv3 = _ConvPReLU(channels, channels)
@@ -80,16 +87,19 @@ class _ResBlock(nn.Module):
         self.prelu = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = ops.refine(self.conv1(x), self.conv2, self.side)
-        out = ops.refine(self.conv3(out), self.conv4, self.side)
-        return ops.conv_prelu(out, self.conv5, self.prelu.weight, residual=x)
+        out = self.operators.conv_refine(x, self.conv1, self.conv2)
+        out = self.operators.conv_refine(out, self.conv3, self.conv4)
+        return self.operators.conv_prelu(out, self.conv5, self.prelu.weight, residual=x)
 
 
 class _Encoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
-        in_channels, kernel = 3, config.stem
+        self._channels = config.pyramid
+        self.in_channels = in_channels = _up(3, config.align_encoder)
+        kernel = config.stem
         for level, channels in enumerate(config.pyramid, start=1):
+            channels = _up(channels, config.align_encoder)
             block = nn.Sequential(
                 _ConvPReLU(in_channels, channels, kernel, stride=2), _ConvPReLU(channels, channels)
             )
@@ -98,10 +108,12 @@ class _Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return four feature maps of (B, 3, H, W), at 1/2, 1/4, 1/8 and 1/16 of its size."""
+        if missing := self.in_channels - x.shape[1]:
+            x = F.pad(x, (0, 0, 0, 0, 0, missing))
         features = []
-        for level in self.children():
+        for level, channels in zip(self.children(), self._channels, strict=True):
             x = level(x)
-            features.append(x)
+            features.append(x if x.shape[1] == channels else x[:, :channels])
         return tuple(features)
 
 
@@ -112,12 +124,8 @@ class _Decoder(nn.Module):
         self.convblock = nn.Sequential(
             _ConvPReLU(in_channels, hidden),
             _ResBlock(hidden, side),
-            ops.Up(hidden, out_channels),
+            Up(hidden, out_channels),
         )
-
-    def _join(self, *parts: Tensor) -> Tensor:
-        """Parts (B, any, H, W) as the input, in the first one's dtype."""
-        return ops.concatenate(*parts, channels=self.in_channels)
 
     def _decode(self, x: Tensor) -> Tensor:
         # Calling the block as a whole would hold its input until the end, and at the finest level
@@ -130,13 +138,15 @@ class _Decoder(nn.Module):
 class _CoarsestDecoder(_Decoder):
     def forward(self, f0: Tensor, f1: Tensor, embt: Tensor) -> Tensor:
         """Decode features (B, C, H, W) and the time (B, 1, H, W) to (B, out, 2 H, 2 W)."""
-        return self._decode(self._join(f0, f1, embt))
+        return self._decode(ops.concatenate(f0, f1, embt, channels=self.in_channels))
 
 
 class _WarpingDecoder(_Decoder):
+    operators = EAGER
+
     def forward(self, ft: Tensor, level: Tensor, flow: Tensor) -> Tensor:
         """Decode ``ft`` and ``level`` (2 B, C, H, W), warped by flow (B, 4, H, W)."""
-        return self._decode(self._join(ft, ops.warp_both(level, flow), flow))
+        return self._decode(self.operators.join_warped(ft, level, flow, self.in_channels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,15 +193,14 @@ class IFRNet(nn.Module):
     ``sampling`` is that of the last blend, which weights are trained with; features are bilinear.
     """
 
+    operators = EAGER
+
     def __init__(self, config: Config, *, sampling: Sampling = "bilinear") -> None:
         super().__init__()
         self.config, self.sampling = config, sampling
         p1, p2, p3, p4 = config.pyramid
         side = config.side
-
-        def up(channels: int) -> int:
-            return channels + -channels % config.align
-
+        up = partial(_up, multiple=config.align)
         d4, d3, d2, d1 = map(up, config.decoder)
         # Inputs: decoder 4 sees both features and t; the others the features made by the level
         # below, both warped features and both flows. Outputs: both flows and features; at the
@@ -217,7 +226,7 @@ class IFRNet(nn.Module):
         """
         pictures = torch.cat((img0, img1)).float()
         if mean is None:
-            mean = pair_mean(*pictures.chunk(2))
+            mean = ops.pair_mean(*pictures.chunk(2))
         pictures = pictures.sub_(mean.repeat(2, 1, 1, 1))  # torch.cat has made a copy.
         resized = pictures if scale == 1.0 else ops.resize(pictures, scale)
         resized = resized.to(self.dtype, memory_format=torch.channels_last)
@@ -225,24 +234,16 @@ class IFRNet(nn.Module):
 
     def decode(self, pair: Pair, t: Tensor) -> Synthesis:
         """Return the picture at time ``t`` (B,) between those of the pair, and its flows."""
-        *fine, coarsest = pair.features
-        f0, f1 = coarsest.chunk(2)
-        embt = t.to(coarsest).view(-1, 1, 1, 1).expand(-1, 1, *coarsest.shape[2:])
-
-        flow, ft = self._split(self.decoder4(f0, f1, embt))
-        flows, features = [flow], [ft]
-        for level, decoder in zip(reversed(fine), self._decoders(), strict=True):
-            change, ft = self._split(decoder(ft, level, flow))
-            flow = torch.add(change, ops.resize(flow, 2.0), alpha=2.0)
-            flows.insert(0, flow)
-            features.insert(0, ft)
+        flows, features = self._estimate(pair, t)
+        flow, out = flows[0], features.pop(0)
+        flows.insert(0, self.operators.add_flow(out, flow))
         # What the last decoder gives in place of features is the mask and the residual.
-        last = features.pop(0).to(torch.float32, memory_format=torch.contiguous_format)
+        last = out[:, 4:].to(torch.float32, memory_format=torch.contiguous_format)
         mask, residual = torch.sigmoid(last[:, 0:1]), last[:, 1:4]
 
         if pair.scale != 1.0:
             up = 1.0 / pair.scale
-            flows[0] = ops.resize(flow, up) * up
+            flows[0] = ops.resize(flows[0], up) * up
             mask, residual = ops.resize(mask, up), ops.resize(residual, up)
         image = residual + ops.blend(pair.pictures, flows[0], mask, self.sampling).add_(pair.mean)
         return Synthesis(
@@ -254,47 +255,46 @@ class IFRNet(nn.Module):
             residual=residual,
         )
 
-    def _decoders(self) -> tuple[_WarpingDecoder, ...]:
-        return self.decoder3, self.decoder2, self.decoder1
+    def picture(self, pair: Pair, t: Tensor) -> Tensor:
+        """Return the image of :meth:`decode` alone."""
+        if pair.scale == 1.0 and self.operators is not EAGER:
+            flows, features = self._estimate(pair, t)
+            image = self.operators.synthesize(features[0], flows[0], pair, self.sampling)
+            if image is not None:
+                return image
+        return self.decode(pair, t).image
 
-    @staticmethod
-    def _split(out: Tensor) -> tuple[Tensor, Tensor]:
-        """A decoder's output as both flows (B, 4, H, W), float32, and the rest as it is."""
-        # Planar, because resize is ten times slower on four channels in channels_last order.
+    def _estimate(self, pair: Pair, t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return what the decoders make, from fine to coarse.
+
+        These are the flows of all but the last, and the features of all, where those of the last
+        are its whole output: the change of the flow, the mask and the residual.
+        """
+        *fine, coarsest = pair.features
+        f0, f1 = coarsest.chunk(2)
+        embt = t.to(coarsest).view(-1, 1, 1, 1).expand(-1, 1, *coarsest.shape[2:])
+        out = self.decoder4(f0, f1, embt)
         flow = out[:, :4].to(torch.float32, memory_format=torch.contiguous_format)
-        return flow, out[:, 4:]
+        flows, features = [flow], [out[:, 4:]]
+        for level, decoder in ((fine[2], self.decoder3), (fine[1], self.decoder2)):
+            out = decoder(features[0], level, flow)
+            flow = self.operators.add_flow(out, flow)
+            flows.insert(0, flow)
+            features.insert(0, out[:, 4:])
+        features.insert(0, self.decoder1(features[0], fine[0], flow))
+        return flows, features
+
+    def use(self, operators: Operators) -> IFRNet:
+        """Go on with another set of operators; the weights stay."""
+        for module in self.modules():
+            if hasattr(module, "operators"):
+                module.operators = operators  # type: ignore[assignment]
+        return self
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor, scale: float = 1.0) -> Tensor:
         """Return the pictures (B, 3, H, W) at time ``t`` (B,) between ``img0`` and ``img1``."""
         return self.decode(self.encode(img0, img1, scale=scale), t).image
 
 
-def aligned(network: IFRNet, multiple: int) -> IFRNet:
-    """An equal network whose decoders work on multiples of ``multiple`` channels.
-
-    The added channels are zero: at the end of the inputs, where
-    :func:`~vsifrnet.engine.ops.concatenate` puts zeros, and in front of the hidden channels,
-    because the last ones are a ResBlock's side.
-    """
-    with torch.device("meta"):  # neither initialised nor, so, random numbers drawn
-        wide = IFRNet(replace(network.config, align=multiple), sampling=network.sampling)
-    state = network.state_dict()
-    for key, target in wide.state_dict().items():
-        padding: list[int] = []
-        for axis in reversed(range(target.ndim)):  # F.pad counts from the last
-            extra = target.shape[axis] - state[key].shape[axis]
-            is_input = key.endswith("convblock.0.0.weight") and axis == 1
-            padding += (0, extra) if is_input else (extra, 0)
-        state[key] = F.pad(state[key], padding)
-    wide.load_state_dict(state, assign=True)
-    return wide.eval().requires_grad_(False)
-
-
-def pair_mean(img0: Tensor, img1: Tensor) -> Tensor:
-    """Return the mean of both pictures over all channels and pixels: (B, 1, 1, 1), float32."""
-
-    def mean(img: Tensor) -> Tensor:
-        # Rows are summed first, each by one thread, so the number of threads changes no bit.
-        return img.float().mean(3, keepdim=True).mean((1, 2), keepdim=True)
-
-    return (mean(img0) + mean(img1)) / 2
+def _up(channels: int, multiple: int) -> int:
+    return channels + -channels % multiple

@@ -9,6 +9,7 @@ from conftest import both_ways
 from torch import Tensor, nn
 
 from vsifrnet.engine import ops
+from vsifrnet.engine.operators import Up
 
 
 def random_like(*shape: int, seed: int = 0) -> Tensor:
@@ -39,7 +40,7 @@ def test_convolution_in_bands(
 
 def test_transposed_convolution() -> None:
     torch.manual_seed(0)
-    up = ops.Up(7, 5)
+    up = Up(7, 5)
     plain, fast = both_ways(lambda: up(random_like(2, 7, 6, 9)))
     assert torch.equal(plain, nn.ConvTranspose2d.forward(up, random_like(2, 7, 6, 9)))
     torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)

@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from vsifrnet.engine.align import aligned
 from vsifrnet.engine.runner import EagerRunner
-from vsifrnet.network import aligned
 from vsifrnet.weights.load import load_weights
 
 

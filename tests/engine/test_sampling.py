@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsifrnet.engine import backend, ops
+from vsifrnet.engine.align import aligned
 from vsifrnet.engine.interpolator import Interpolator, prepare
 from vsifrnet.engine.sampling import SAMPLINGS, Sampling
 from vsifrnet.errors import WeightsError
 from vsifrnet.evaluation import contenders
 from vsifrnet.evaluation.task import Task, moving
-from vsifrnet.network import CONFIGS, IFRNet, aligned
+from vsifrnet.network import CONFIGS, IFRNet
 from vsifrnet.weights.load import load_weights
 
 HALF = Fraction(1, 2)

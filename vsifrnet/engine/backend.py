@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import re
 from dataclasses import dataclass
 
@@ -37,6 +39,8 @@ class Backend:
     """Precision of the network."""
     num_streams: int
     """Number of workers, and so of pairs that are interpolated at once."""
+    kernels: bool = False
+    """Whether the network uses the Triton kernels of :mod:`vsifrnet.engine.kernels`."""
 
     def __str__(self) -> str:
         name = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
@@ -47,6 +51,8 @@ def resolve(
     device: str | int | torch.device | None = None,
     precision: str = "auto",
     num_streams: int | None = None,
+    *,
+    kernels: bool = False,
 ) -> Backend:
     """Return the backend that the arguments of the filter ask for.
 
@@ -55,6 +61,8 @@ def resolve(
         precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU with instructions
             for it, otherwise fp32.
         num_streams: 1 to 32; None is 2, or 1 on a CPU with a single core.
+        kernels: use Triton kernels, which no GPU has shown right and faster yet; on the CPU they
+            need ``TRITON_INTERPRET=1`` in the environment.
 
     Raises:
         InputError: a value is not accepted, or the device does not exist.
@@ -78,7 +86,11 @@ def resolve(
         num_streams = min(2, torch.get_num_threads()) if chosen.type == "cpu" else 2
     elif type(num_streams) is not int or not 1 <= num_streams <= MAX_STREAMS:
         raise InputError(f"num_streams={num_streams!r}: must be an int from 1 to {MAX_STREAMS}")
-    return Backend(device=chosen, dtype=dtype, num_streams=num_streams)
+    if kernels and importlib.util.find_spec("triton") is None:
+        raise InputError("kernels=True: must be False where Triton is not installed")
+    if kernels and chosen.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise InputError("kernels=True: must be False on the CPU, but with TRITON_INTERPRET=1")
+    return Backend(device=chosen, dtype=dtype, num_streams=num_streams, kernels=kernels)
 
 
 def describe(device: torch.device) -> str:

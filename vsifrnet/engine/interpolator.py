@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from vsifrnet.argument_table import HALVINGS
+from vsifrnet.engine.align import aligned
 from vsifrnet.engine.backend import DTYPES, Backend, describe
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
+from vsifrnet.engine.operators import Up
 from vsifrnet.engine.runner import EagerRunner, Runner
 from vsifrnet.errors import InputError
-from vsifrnet.network import IFRNet, aligned
+from vsifrnet.network import IFRNet
 
 __all__ = ["Fp32Fallback", "Interpolator", "prepare"]
 
@@ -32,9 +34,16 @@ def prepare(network: IFRNet, backend: Backend) -> IFRNet:
     """Return ``network`` on the device, in the precision and in the memory layout to run it."""
     if backend.device.type == "cuda" and backend.dtype != torch.float32:
         # Tensor cores read eight half-precision values at once.
-        network = aligned(network, 8)
-    network = network.to(backend.device, backend.dtype)
-    return network.to(memory_format=torch.channels_last)
+        network = aligned(network, 8, encoder=backend.kernels)
+    network = network.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
+    for module in network.modules():
+        if isinstance(module, Up):
+            module.freeze()
+    if backend.kernels:
+        from vsifrnet.engine.kernels import Kernels  # which imports Triton
+
+        network.use(Kernels())
+    return network
 
 
 class Fp32Fallback:
@@ -129,6 +138,10 @@ class Interpolator:
         self._runner = self._make_runner(self._network)
 
     def _interpolate(self, img0: Tensor, img1: Tensor, t: Fraction, key: Hashable) -> Tensor:
+        if not self._network.operators.proven:
+            from vsifrnet.engine.kernels import settle
+
+            settle(self._network, img0, img1, scale=self._scale)
         if key is None or key != self._key:
             self._key, self._halves = None, {}
             self._runner.encode(img0, img1)

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from vsifrnet.engine.sampling import Sampling
 
 __all__ = [
-    "Up",
     "blend",
     "concatenate",
     "conv_prelu",
+    "pair_mean",
     "prelu",
     "refine",
     "resize",
@@ -38,6 +38,16 @@ BAND = 16 << 20
 The C library of Linux keeps freed blocks of up to 32 MiB for the next tensor. It returns larger
 blocks to the system, and getting them again page by page takes longer than filling them.
 """
+
+
+def pair_mean(img0: Tensor, img1: Tensor) -> Tensor:
+    """Return the mean of both pictures over all channels and pixels: (B, 1, 1, 1), float32."""
+
+    def mean(img: Tensor) -> Tensor:
+        # Rows are summed first, each by one thread, so the number of threads changes no bit.
+        return img.float().mean(3, keepdim=True).mean((1, 2), keepdim=True)
+
+    return (mean(img0) + mean(img1)) / 2
 
 
 def resize(x: Tensor, factor: float) -> Tensor:
@@ -121,30 +131,6 @@ def concatenate(*parts: Tensor, channels: int) -> Tensor:
         place.copy_(part)
     places[-1].zero_()
     return out
-
-
-class Up(nn.ConvTranspose2d):
-    """A transposed convolution, kernel 4, stride 2: twice the resolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, 4, 2, 1)
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
-        if not torch.is_inference_mode_enabled():
-            return super().forward(x, output_size)
-        # An output pixel sees 2 x 2 input pixels, so one 2 x 2 convolution makes the four pixels
-        # that lie in between them, as 4 x out_channels; these only have to be put in their place.
-        ins, outs = self.weight.shape[:2]
-        # Kernel row 2 (1 - a) + p is what input row a of the window gives to output row p.
-        taps = self.weight.view(ins, outs, 2, 2, 2, 2).flip(2, 4)  # (in, out, a, p, b, q)
-        kernel = taps.permute(3, 5, 1, 0, 2, 4).reshape(4 * outs, ins, 2, 2)
-        assert self.bias is not None
-        y = F.conv2d(x, kernel, self.bias.repeat(4), padding=1)
-        batch, _, height, width = y.shape
-        y = y.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, outs).transpose(2, 3)
-        y = y.reshape(batch, 2 * height, 2 * width, outs).permute(0, 3, 1, 2)
-        return y[:, :, 1:-1, 1:-1]
 
 
 def warp(picture: Tensor, flow: Tensor, sampling: Sampling = "bilinear") -> Tensor:

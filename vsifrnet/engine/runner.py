@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsifrnet.network import IFRNet, Pair, pair_mean
+from vsifrnet.engine.ops import pair_mean
+from vsifrnet.network import IFRNet, Pair
 
 __all__ = ["EagerRunner", "Runner"]
 
@@ -50,6 +51,11 @@ class EagerRunner:
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`; the pictures may be on any device, of any floating-point dtype."""
         self._pairs = []
+        if self._scale == 1.0 and len(self._flips) == 1:
+            images = img0.to(self.device), img1.to(self.device)
+            if encoded := self._network.operators.encode(self._network, *images):
+                self._pairs, self._size = [encoded], (img0.shape[1], img0.shape[2])
+                return
         # On CUDA, half floats stay at half the bytes until full precision is needed.
         dtype = torch.float32 if self.device.type == "cpu" else img0.dtype
         pair = [img[None].to(self.device, dtype) for img in (img0, img1)]
@@ -84,7 +90,7 @@ class EagerRunner:
     def decode_at(self, t: Tensor) -> Tensor:
         """Return what :meth:`decode` does, for the time as a tensor (1,) on the device."""
         height, width = self._size
-        pictures = [self._network.decode(pair, t).image for pair in self._pairs]
+        pictures = [self._network.picture(pair, t) for pair in self._pairs]
         picture = pictures[0]
         if len(pictures) > 1:
             back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]

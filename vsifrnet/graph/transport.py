@@ -8,6 +8,7 @@ is left to the decoder and the encoder.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from vsifrnet.engine.backend import Backend
 from vsifrnet.engine.sources import Convert, SourceFrame
 from vsifrnet.graph import frames
 from vsifrnet.graph.frames import DTYPES, Colour
-from vsifrnet.graph.yuv import Converter
+from vsifrnet.graph.yuv import Converter, Layout
 
 __all__ = ["RGB", "YUV", "Transport", "choose"]
 
@@ -53,8 +54,10 @@ def choose(clip: vs.VideoNode, matrix: int, backend: Backend) -> Transport:
     """Return the quickest transport that the clip and the device allow."""
     form = clip.format
     integer_yuv = form.color_family == vs.YUV and form.sample_type == vs.INTEGER
-    kind = YUV if integer_yuv and backend.device.type == "cuda" else RGB
-    return kind(clip, matrix, backend.dtype, pinned=backend.device.type == "cuda")
+    cuda = backend.device.type == "cuda"
+    if integer_yuv and cuda:
+        return YUV(clip, matrix, backend.dtype, pinned=True, kernels=backend.kernels)
+    return RGB(clip, matrix, backend.dtype, pinned=cuda)
 
 
 class RGB:
@@ -97,12 +100,19 @@ class YUV:
     """Frames travel as integer YUV, unchanged; the device converts them as zimg would."""
 
     def __init__(
-        self, clip: vs.VideoNode, matrix: int, dtype: torch.dtype, *, pinned: bool = False
+        self,
+        clip: vs.VideoNode,
+        matrix: int,
+        dtype: torch.dtype,
+        *,
+        pinned: bool = False,
+        kernels: bool = False,
     ) -> None:
-        """See :class:`RGB`."""
+        """See :class:`RGB`; ``kernels`` converts with Triton."""
         self.clip = clip.std.RemoveFrameProps("_Alpha")  # a node of our own, whose cache is ours
         self._matrix = matrix
         self._pinned = pinned
+        self._kernels = kernels
         self._dtype = DTYPES[frames.rgb_format(clip.format, dtype)]
         self._lock = threading.Lock()
         self._converters: dict[tuple[Colour, torch.device], Converter] = {}
@@ -113,7 +123,7 @@ class YUV:
         colour = Colour.of(frame.props)
 
         def to_rgb(samples: Tensor) -> Tensor:  # called with a worker's stream
-            return self._converter(colour, samples.device).to_rgb(samples).to(self._dtype)
+            return self._converter(colour, samples.device).to_rgb(samples, self._dtype)
 
         return SourceFrame(number, partial(frames.read_samples, frame, pinned=self._pinned), to_rgb)
 
@@ -133,5 +143,8 @@ class YUV:
         with self._lock:
             if (colour, device) not in self._converters:
                 layout = frames.layout(self.clip, colour, self._matrix)
-                self._converters[colour, device] = Converter(layout, device)
+                make: Callable[[Layout, torch.device], Converter] = Converter
+                if self._kernels:
+                    from vsifrnet.graph.yuv_kernels import settled_converter as make  # Triton
+                self._converters[colour, device] = make(layout, device)
             return self._converters[colour, device]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +64,16 @@ class Layout:
         return (self.height, self.width), chroma, chroma
 
 
+class Axis(NamedTuple):
+    """How an axis is resized: output k is a weighted sum of neighbouring inputs."""
+
+    weights: Tensor
+    """(up, taps), float64: of outputs k with the same k modulo ``up``."""
+    positions: Tensor
+    """The inputs in use, mirrored at the borders: output k starts at k // up * step."""
+    step: int
+
+
 class Converter:
     """Converts frames of one layout on one device."""
 
@@ -76,18 +87,22 @@ class Converter:
         height, width = layout.shapes[1]
         sizes = (height, layout.height), (width, layout.width)
         places = _place(layout.chromaloc, TOP, BOTTOM), _place(layout.chromaloc, LEFT, ())
+        sides = list(zip(sizes, places, strict=True))
+        self._axes_up = [_axis(few, many // few, 1, place) for (few, many), place in sides]
+        self._axes_down = [_axis(many, 1, many // few, place) for (few, many), place in sides]
         self._up = self._down = _same
         if layout.subsampling_w or layout.subsampling_h:
-            self._up = _Resizer([(few, many // few, 1) for few, many in sizes], places, device)
-            self._down = _Resizer([(many, 1, many // few) for few, many in sizes], places, device)
+            self._up, self._down = (
+                _Resizer(axes, device) for axes in (self._axes_up, self._axes_down)
+            )
 
-    def to_rgb(self, samples: Tensor) -> Tensor:
-        """Convert a frame's samples to RGB (3, H, W), float32, mostly in [0, 1]."""
+    def to_rgb(self, samples: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Convert a frame's samples to RGB (3, H, W), mostly in [0, 1]."""
         luma, chroma, _ = self._layout.shapes
         split = math.prod(luma)
         values = samples if samples.dtype == torch.uint8 else samples.int() & 0xFFFF
         y, uv = values[:split].view(luma).float(), values[split:].view(2, *chroma).float()
-        return _mix((y, *self._up(uv)), self._to_rgb)
+        return _mix((y, *self._up(uv)), self._to_rgb).to(dtype)
 
     def from_rgb(self, picture: Tensor) -> Tensor:
         """Convert an RGB picture (3, H, W) to a frame's samples, rounded."""
@@ -100,21 +115,15 @@ class Converter:
 class _Resizer:
     """Resizes both chroma planes, each axis up or down by a whole factor, as zimg does."""
 
-    def __init__(
-        self, axes: Sequence[tuple[int, int, int]], places: Sequence[float], device: torch.device
-    ) -> None:
-        """``axes`` has the input's length and the factors up and down, rows before columns."""
-        taps, self._positions = [], []
-        for (length, up, down), place in zip(axes, places, strict=True):
-            weights, positions = _axis(length, up, down, place)
-            taps.append(weights)
-            self._positions.append(positions.to(device))
-        rows, columns = taps
+    def __init__(self, axes: Sequence[Axis], device: torch.device) -> None:
+        """``axes`` are that of the rows and that of the columns."""
+        rows, columns = (axis.weights for axis in axes)
+        self._positions = [axis.positions.to(device) for axis in axes]
         # The kernel gives all outputs of a group, by row and column, for each of the two planes.
         kernel = torch.einsum("ar,bc->abrc", rows, columns).flatten(0, 1)[:, None]
         self._kernel = kernel.repeat(2, 1, 1, 1).float().to(device)
         self._up = len(rows), len(columns)
-        self._down = axes[0][2], axes[1][2]
+        self._down = axes[0].step, axes[1].step
 
     def __call__(self, planes: Tensor) -> Tensor:
         rows, columns = self._positions
@@ -136,13 +145,8 @@ def _place(chromaloc: int, first: Sequence[int], last: Sequence[int]) -> float:
     return -1.0 if chromaloc in first else 1.0 if chromaloc in last else 0.0
 
 
-def _axis(length: int, up: int, down: int, place: float) -> tuple[Tensor, Tensor]:
-    """Return how an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1.
-
-    Returns:
-        The weights (up, taps), float64, of the outputs of a group, which repeats every ``down``
-        inputs; and the positions of the inputs, mirrored at the borders with the outermost twice.
-    """
+def _axis(length: int, up: int, down: int, place: float) -> Axis:
+    """Return how an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1."""
     # Inputs are at 0.5, 1.5, ...
     moved = place * ((down - 1) / 2 if up == 1 else (1 / up - 1) / 2)
     centres = [(phase + 0.5) * down / up + moved for phase in range(up)]
@@ -152,10 +156,14 @@ def _axis(length: int, up: int, down: int, place: float) -> tuple[Tensor, Tensor
     for centre in centres:
         row = [_bicubic((k + 0.5 - centre) / down) for k in range(first, last)]
         rows.append([weight / sum(row) for weight in row])
+    while not any(row[0] for row in rows):
+        rows, first = [row[1:] for row in rows], first + 1
+    while not any(row[-1] for row in rows):
+        rows, last = [row[:-1] for row in rows], last - 1
     positions = torch.arange(first, length - down + last)
     positions = torch.where(positions < 0, -1 - positions, positions)
     positions = torch.where(positions >= length, 2 * length - 1 - positions, positions)
-    return torch.tensor(rows, dtype=torch.float64), positions.clamp(0, length - 1)
+    return Axis(torch.tensor(rows, dtype=torch.float64), positions.clamp(0, length - 1), down)
 
 
 def _columns(matrix: Tensor, bias: Tensor, device: torch.device) -> Tensor:
