@@ -38,9 +38,10 @@ DESCRIPTION = """\
 Interpolate a video, by the same filter as in a .vpy script.
 
 OUT gets the first video stream, and copies of the other video streams, audio, subtitles, chapters,
-attachments and tags of IN. Its suffix is the container; .mkv takes everything. Times are exact: a variable frame rate stays
-variable with --multi, and becomes constant with --fps. OUT is there when all is done, or not at
-all. With --pipe the video goes to an encoder of yours as y4m, and nothing else is written."""
+attachments and tags of IN. Its suffix is the container; .mkv takes everything. Times are exact: a
+variable frame rate stays variable with --multi, and becomes constant with --fps. OUT is there when
+all is done, or not at all. With --pipe the video goes to an encoder of yours as y4m, and nothing
+else is written."""
 
 
 def add_parser(subparsers: options.Subparsers) -> None:

@@ -82,7 +82,7 @@ class Copier:
         self._targets: dict[int, Stream] = {}
         for stream in source.streams:
             if stream.index == copies.video_track:
-                _tag(stream, video)
+                _tag(stream, video, muxer)
             elif copies.wants(stream):
                 self._declare(stream)
             elif stream.type == "data":
@@ -145,10 +145,11 @@ class Copier:
                 f"{stream.type} stream {stream.index} ({codec.canonical_name}) cannot be put into "
                 f"{suffix}: {other}{option}"
             )
-        _tag(stream, target)
+        _tag(stream, target, self._muxer)
         if isinstance(stream, av.VideoStream):
             context = stream.codec_context
-            target.codec_context.framerate = stream.average_rate or 0
+            assert isinstance(target, av.VideoStream)
+            target.codec_context.framerate = stream.average_rate or Fraction(0)
             aspect = exact(stream.sample_aspect_ratio) if stream.sample_aspect_ratio else None
             self._headers.add(target, (context.width, context.height), aspect)
         self._targets[stream.index] = target
@@ -181,11 +182,13 @@ class Copier:
                 yield text, time
 
 
-def _tag(stream: Stream, target: Stream) -> None:
+def _tag(stream: Stream, target: Stream, muxer: OutputContainer) -> None:
     """Language, title and the like, and what the stream is for."""
     tags = stream.metadata.items()
     # "DURATION" and Matroska's statistics are in capitals, and the muxer's to write.
     kept = {k: v for k, v in tags if k.lower() not in NOT_COPIED and not k.isupper()}
+    if "title" in kept and muxer.format.name in ("mp4", "mov"):
+        kept["handler_name"] = kept["title"]  # where these keep it, and players look for it
     target.metadata.update(kept)
     target.disposition = stream.disposition
 

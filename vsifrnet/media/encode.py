@@ -19,8 +19,9 @@ from vsifrnet.errors import EncodeError
 from vsifrnet.files import location, replacing
 from vsifrnet.graph.frames import write
 from vsifrnet.media import hdr10, matroska
+from vsifrnet.media.check import warn_of_loss
 from vsifrnet.media.copy import Copier, Copies
-from vsifrnet.media.formats import Stored, check_opaque, picture, storable
+from vsifrnet.media.formats import RANGES, Stored, check_opaque, picture, storable
 from vsifrnet.media.messages import ffmpeg_messages
 from vsifrnet.media.pictures import Picture
 
@@ -127,9 +128,7 @@ def _encode(
     copies: Copies | None,
     matrix: int | str | None,
 ) -> Iterator[int]:
-    with clip.get_frame(0) as first:
-        alpha = "_Alpha" in first.props
-    stored = storable(clip, encoder.codec, alpha=alpha, matrix=matrix)
+    stored = storable(clip, encoder.codec, matrix=matrix)
     clip = stored.clip
     with ExitStack() as stack:
         # The index of MP4 goes to the front, for players that read from there.
@@ -167,7 +166,13 @@ def _encode(
             coder.codec_context.time_base = tick
             avi.start_encoding()
             avi_header = matroska.avi_header(memory.getvalue())
-        headers.add(video, (clip.width, clip.height), _aspect(props), avi_header)
+        headers.add(
+            video,
+            (clip.width, clip.height),
+            _aspect(props),
+            avi_header=avi_header,
+            colour=hdr10.matroska(props),
+        )
 
         time = start
         for n, frame in enumerate(clip.frames(close=True), start=1):
@@ -186,6 +191,7 @@ def _encode(
         if copier is not None:
             copier.advance(None)
     headers.write(path)
+    warn_of_loss(path, f"{encoder.codec} in {path.suffix}", props)
 
 
 def _mux(
@@ -222,8 +228,7 @@ def _add_video(
     context.colorspace = props.get("_Matrix", 2)
     context.color_primaries = props.get("_Primaries", 2)
     context.color_trc = props.get("_Transfer", 2)
-    if "_Range" in props:
-        context.color_range = 1 if props["_Range"] == vs.RANGE_LIMITED else 2
+    context.color_range = RANGES.get(props.get("_Range"), 0)
     if "_ChromaLocation" in props:
         context.chroma_sample_location = props["_ChromaLocation"] + 1
     if aspect := _aspect(props):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from vsifrnet.arguments import default_matrix
 from vsifrnet.errors import EncodeError
+from vsifrnet.graph.frames import Colour
 
-__all__ = ["Stored", "check_opaque", "picture", "storable"]
+__all__ = ["RANGES", "SUBSAMPLING", "Stored", "check_opaque", "picture", "storable"]
 
 log = logging.getLogger("vsifrnet")
 
@@ -43,8 +44,24 @@ TRANSPARENT = (
 EXPERIMENTAL = {"libvpx-vp9": ("gbrap", "yuva422p", "yuva444p")}
 """Formats that an encoder lists and refuses, because hardly a player knows them."""
 
-FULL_RANGE = ("mjpeg",)
-"""Encoders that take YUV of full range only."""
+FIXED: dict[str, dict[str, int]] = {
+    "mjpeg": {
+        "range": vs.RANGE_FULL,
+        "matrix": vs.MATRIX_BT470_BG,
+        "chromaloc": vs.CHROMA_CENTER,
+    },
+    "prores": {"range": vs.RANGE_LIMITED},
+    "prores_aw": {"range": vs.RANGE_LIMITED},
+    "prores_ks": {"range": vs.RANGE_LIMITED},
+    "utvideo": {"matrix": vs.MATRIX_BT470_BG},
+}
+"""What the YUV of an encoder means, whatever the container says; utvideo knows BT.709 as well."""
+
+UTVIDEO = (None, vs.MATRIX_BT709, vs.MATRIX_ST170_M)
+"""Matrices that need no conversion for utvideo; ST 170M is that of BT.470BG by another name."""
+
+RANGES: dict[Any, int] = {vs.RANGE_LIMITED: 1, vs.RANGE_FULL: 2}
+"""FFmpeg's numbers of ranges by the prop ``_Range``; 0 is unspecified."""
 
 GRADED = (9, 10, 12, 14, 16)
 """Bits above 8 that FFmpeg has planar formats of."""
@@ -66,22 +83,22 @@ class Stored(NamedTuple):
         return "a" in self.planar.removeprefix("gray")
 
 
-def storable(
-    clip: vs.VideoNode, codec: str, *, alpha: bool = False, matrix: int | str | None = None
-) -> Stored:
+def storable(clip: vs.VideoNode, codec: str, *, matrix: int | str | None = None) -> Stored:
     """Convert a clip to the format nearest to its own that an encoder takes.
 
     Args:
-        clip: constant format.
+        clip: constant format. Its first frame tells whether it has ``_Alpha``, which is kept if
+            the encoder can, and how its colours are to be understood.
         codec: FFmpeg's name of the encoder.
-        alpha: the frames have ``_Alpha``, and the format is to keep it if the encoder can.
         matrix: as in the filter, for a clip of YUV that becomes RGB.
 
     Raises:
         EncodeError: there is no such encoder, or it takes no format that a clip can become.
     """
     own = clip.format
-    alpha = alpha and codec in TRANSPARENT
+    with clip.get_frame(0) as first:
+        colour = Colour.of(first.props)
+        alpha = "_Alpha" in first.props and codec in TRANSPARENT
     try:
         formats = av.codec.Codec(codec, "w").video_formats or []
     except av.codec.codec.UnknownCodecError:
@@ -96,8 +113,8 @@ def storable(
     if best is None:
         raise EncodeError(f"codec={codec!r}: it takes no format that video can be converted to")
     form = vs.core.get_video_format(_vs_format(planar[best.name]))
-    full = codec in FULL_RANGE
-    if form.id != own.id or full:
+    fixed = _fixed(codec, form, colour)
+    if form.id != own.id or fixed:
         log.info("%s stores %s, not %s", codec, best.name, own.name)
         if clip.width % (1 << form.subsampling_w) or clip.height % (1 << form.subsampling_h):
             raise EncodeError(
@@ -105,7 +122,13 @@ def storable(
                 f"is {clip.width}x{clip.height}: choose a codec that stores 4:4:4, such as "
                 "libx264, libx265 or ffv1"
             )
-        clip = _converted(clip, form, matrix, full=full)
+        if form.color_family != vs.YUV or own.color_family != vs.YUV or "matrix" in fixed:
+            fixed["matrix_in"] = default_matrix(clip, matrix)
+        if own.color_family != vs.YUV:
+            del fixed["matrix_in"]
+        if own.color_family != form.color_family == vs.YUV:
+            fixed.setdefault("matrix", vs.MATRIX_BT709)
+        clip = clip.resize.Bicubic(format=form.id, dither_type="error_diffusion", **fixed)
     return Stored(clip, best.name, planar[best.name])
 
 
@@ -120,7 +143,14 @@ def picture(frame: vs.VideoFrame, stored: Stored) -> av.VideoFrame:
     for plane, samples in zip(made.planes, planes, strict=True):
         lines = np.frombuffer(plane, samples.dtype).reshape(plane.height, -1)
         np.copyto(lines[:, : samples.shape[1]], samples)
-    return made if stored.pix_fmt == stored.planar else made.reformat(format=stored.pix_fmt)
+    if stored.pix_fmt != stored.planar:
+        made = made.reformat(format=stored.pix_fmt)
+    # Some encoders write into their headers what frames say.
+    made.colorspace = frame.props.get("_Matrix", 2)
+    made.color_primaries = frame.props.get("_Primaries", 2)
+    made.color_trc = frame.props.get("_Transfer", 2)
+    made.color_range = RANGES.get(frame.props.get("_Range"), 0)
+    return made
 
 
 def check_opaque(frame: vs.VideoFrame, number: int, codec: str) -> None:
@@ -141,7 +171,7 @@ def check_opaque(frame: vs.VideoFrame, number: int, codec: str) -> None:
         )
 
 
-def _alpha(frame: vs.VideoFrame) -> NDArray[np.unsignedinteger]:
+def _alpha(frame: vs.VideoFrame) -> NDArray[Any]:
     """Return the alpha samples of a frame in its own depth; without ``_Alpha`` they are opaque."""
     bits = frame.format.bits_per_sample
     dtype = np.uint8 if bits == 8 else np.uint16
@@ -152,23 +182,24 @@ def _alpha(frame: vs.VideoFrame) -> NDArray[np.unsignedinteger]:
     samples = np.asarray(alpha[0])
     if alpha.format.sample_type == vs.INTEGER:
         if alpha.format.bits_per_sample == bits:
-            return samples
+            return samples.copy()
         samples = samples / (2**alpha.format.bits_per_sample - 1)
-    return np.round(np.clip(samples, 0, 1).astype(np.float64) * largest).astype(dtype)
+    scaled: NDArray[Any] = np.round(np.clip(samples, 0, 1).astype(np.float64) * largest)
+    return scaled.astype(dtype)
 
 
-def _converted(
-    clip: vs.VideoNode, form: vs.VideoFormat, matrix: int | str | None, *, full: bool
-) -> vs.VideoNode:
-    arguments: dict[str, int] = {}
-    own = clip.format.color_family
-    if own == vs.RGB and form.color_family == vs.YUV:
-        arguments["matrix"] = vs.MATRIX_BT709
-    if own == vs.YUV and form.color_family == vs.RGB:
-        arguments["matrix_in"] = default_matrix(clip, matrix)
-    if full:
-        arguments["range"] = vs.RANGE_FULL
-    return clip.resize.Bicubic(format=form.id, dither_type="error_diffusion", **arguments)
+def _fixed(codec: str, form: vs.VideoFormat, colour: Colour) -> dict[str, int]:
+    """Return what frames of ``colour`` must become for an encoder, as arguments of resize."""
+    if form.color_family != vs.YUV:
+        return {}
+    fixed = dict(FIXED.get(codec, {}))
+    if fixed.get("matrix") == colour.matrix or (codec == "utvideo" and colour.matrix in UTVIDEO):
+        fixed.pop("matrix", None)
+    if fixed.get("range") == colour.range:
+        del fixed["range"]
+    if not form.subsampling_w and not form.subsampling_h:
+        fixed.pop("chromaloc", None)
+    return fixed
 
 
 def _name(form: vs.VideoFormat, *, alpha: bool) -> str:

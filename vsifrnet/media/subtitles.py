@@ -7,6 +7,7 @@ from typing import Any
 import av
 from av.container import OutputContainer
 from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 
 __all__ = ["Recoder", "target_codec"]
@@ -27,6 +28,7 @@ class Recoder:
 
     def __init__(self, source: Stream, muxer: OutputContainer, codec: str) -> None:
         """Declare the new stream in ``muxer``; :attr:`target` is that stream."""
+        assert isinstance(source.codec_context, SubtitleCodecContext)
         self._decoder = source.codec_context
         self._decoder.open(strict=False)
         target = muxer.add_stream(codec)
