@@ -253,7 +253,7 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         ((variable, tmp_path / "no" / "out.mkv"), "there is no folder"),
         ((variable, tmp_path / "out.what"), "'.what' is the suffix of no container"),
         ((variable, mp4), "attachment 'font.ttf' cannot be put into .mp4"),
-        ((variable, mp4, "--codec", "ffv1"), "codec='ffv1' cannot be put into .mp4: choose .mkv"),
+        ((variable, mp4, "--codec", "utvideo"), "codec='utvideo' cannot be put into .mp4: choose"),
         ((variable, out, "--codec", "libx999"), "codec='libx999': this FFmpeg has no such encoder"),
         ((variable, out, "--option", "crff=3"), "libx264 has no option 'crff'"),
         ((variable, out, "--preset", "warp"), "Error setting preset/tune warp"),

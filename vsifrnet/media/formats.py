@@ -105,14 +105,14 @@ def storable(clip: vs.VideoNode, codec: str, *, matrix: int | str | None = None)
         raise EncodeError(f"codec={codec!r}: this FFmpeg has no such encoder") from None
     source = _name(own, alpha=alpha)
     # An encoder that names no formats takes them all.
-    planar = {f.name: form for f in formats if (form := _planar(f.name)) is not None}
+    planar = {f.name: name for f in formats if (name := _planar(f.name)) is not None}
     for name in EXPERIMENTAL.get(codec, ()):
         planar.pop(name, None)
     planar = planar if formats else {source: source}
     best, _ = find_best_pix_fmt_of_list(list(planar), source, alpha)
     if best is None:
         raise EncodeError(f"codec={codec!r}: it takes no format that video can be converted to")
-    form = vs.core.get_video_format(_vs_format(planar[best.name]))
+    form = _format(planar[best.name])
     fixed = _fixed(codec, form, colour)
     if form.id != own.id or fixed:
         log.info("%s stores %s, not %s", codec, best.name, own.name)
@@ -188,14 +188,14 @@ def _alpha(frame: vs.VideoFrame) -> NDArray[Any]:
     return scaled.astype(dtype)
 
 
-def _fixed(codec: str, form: vs.VideoFormat, colour: Colour) -> dict[str, int]:
+def _fixed(codec: str, form: vs.VideoFormat, colour: Colour) -> dict[str, Any]:
     """Return what frames of ``colour`` must become for an encoder, as arguments of resize."""
     if form.color_family != vs.YUV:
         return {}
     fixed = dict(FIXED.get(codec, {}))
     if fixed.get("matrix") == colour.matrix or (codec == "utvideo" and colour.matrix in UTVIDEO):
         fixed.pop("matrix", None)
-    if fixed.get("range") == colour.range:
+    if fixed.get("range") == (colour.range or vs.RANGE_LIMITED):  # where nothing is said
         del fixed["range"]
     if not form.subsampling_w and not form.subsampling_h:
         fixed.pop("chromaloc", None)
@@ -242,17 +242,18 @@ def _planar(name: str) -> str | None:
         size = form.chroma_width(64), form.chroma_height(64)
         digits = next((k for k, (w, h) in SUBSAMPLING.items() if size == (64 >> w, 64 >> h)), None)
         planar = _named(f"yuv{'a' * alpha}{digits}p", bits)
-    return planar if _vs_format(planar) is not None else None
+    return planar if _parsed(planar) else None
 
 
-def _vs_format(name: str) -> int | None:
+def _format(name: str) -> vs.VideoFormat:
     """Return VapourSynth's format of the planar integer samples that FFmpeg calls ``name``."""
-    parsed = re.fullmatch(r"(gray|gbra?p|yuva?(\d{3})p)(?:(\d+)le)?", name)
-    if parsed is None:
-        return None
+    parsed = _parsed(name)
+    assert parsed is not None
     kind, subsampling, bits = parsed.groups()
-    family = vs.GRAY if kind == "gray" else vs.RGB if kind[0] == "g" else vs.YUV
-    if family == vs.YUV and subsampling not in SUBSAMPLING:
-        return None
+    family = {"gra": vs.GRAY, "gbr": vs.RGB}.get(kind[:3], vs.YUV)
     log2 = SUBSAMPLING.get(subsampling, (0, 0))
-    return int(vs.core.query_video_format(family, vs.INTEGER, int(bits or 8), *log2).id)
+    return vs.core.query_video_format(family, vs.INTEGER, int(bits or 8), *log2)
+
+
+def _parsed(name: str) -> re.Match[str] | None:
+    return re.fullmatch(rf"(gray|gbra?p|yuva?({'|'.join(SUBSAMPLING)})p)(?:(\d+)le)?", name)

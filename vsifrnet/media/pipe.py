@@ -5,16 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 
 import vapoursynth as vs
 
 from vsifrnet.errors import EncodeError
-from vsifrnet.media.formats import SUBSAMPLING, check_opaque
+from vsifrnet.media.formats import RANGES, SUBSAMPLING, check_opaque
 
 __all__ = ["pipe", "write_y4m"]
 
@@ -39,7 +39,7 @@ def write_y4m(clip: vs.VideoNode, file: IO[bytes]) -> Generator[int]:
         EncodeError: the clip is of another format, or has transparent places.
     """
     with clip.get_frame(0) as first:
-        file.write(_header(clip, first.props).encode())
+        file.write(_header(clip, dict(first.props)).encode())
     for n, frame in enumerate(clip.frames(close=True), start=1):
         check_opaque(frame, n - 1, "y4m")
         file.write(b"FRAME\n")
@@ -48,7 +48,7 @@ def write_y4m(clip: vs.VideoNode, file: IO[bytes]) -> Generator[int]:
         yield n
 
 
-def _header(clip: vs.VideoNode, props: vs.FrameProps) -> str:
+def _header(clip: vs.VideoNode, props: Mapping[str, Any]) -> str:
     form = clip.format
     bits, sampling = form.bits_per_sample, (form.subsampling_w, form.subsampling_h)
     digits = next((k for k, v in SUBSAMPLING.items() if v == sampling), None)
@@ -59,15 +59,17 @@ def _header(clip: vs.VideoNode, props: vs.FrameProps) -> str:
     elif bits > 8:
         kind = f"{digits}p{bits}"
     else:
-        kind = digits + CHROMA.get(props.get("_ChromaLocation"), "") * (digits == "420")
-    ranges = {vs.RANGE_FULL: " XCOLORRANGE=FULL", vs.RANGE_LIMITED: " XCOLORRANGE=LIMITED"}
+        kind = digits + CHROMA.get(props.get("_ChromaLocation", -1), "") * (digits == "420")
+    colour_range = {1: " XCOLORRANGE=LIMITED", 2: " XCOLORRANGE=FULL"}.get(
+        RANGES.get(props.get("_Range"), 0), ""
+    )
     num, den = props.get("_SARNum", 0), props.get("_SARDen", 0)
     aspect = f"{num}:{den}" if num > 0 and den > 0 else "0:0"
     fps = Fraction(clip.fps)
     return (
         f"YUV4MPEG2 C{kind} W{clip.width} H{clip.height} F{fps.numerator}:{fps.denominator} "
-        f"I{FIELDS.get(props.get('_FieldBased'), 'p')} A{aspect}"
-        f"{ranges.get(props.get('_Range'), '')} XLENGTH={clip.num_frames}\n"
+        f"I{FIELDS.get(props.get('_FieldBased', 0), 'p')} A{aspect}{colour_range} "
+        f"XLENGTH={clip.num_frames}\n"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import vapoursynth as vs
 
 __all__ = ["upright"]
@@ -13,13 +15,13 @@ def upright(clip: vs.VideoNode) -> vs.VideoNode:
     BestSource itself turns the planes alone: neither ``_Alpha`` nor the sample aspect ratio.
     """
     with clip.get_frame(0) as first:
-        rotation, flip = first.props.get("Rotation", 0), first.props.get("FlipVertical", 0)
-        alpha = "_Alpha" in first.props
-        num, den = first.props.get("_SARNum"), first.props.get("_SARDen")
+        props: dict[str, Any] = dict(first.props)
+    rotation, flip = props.get("Rotation", 0), props.get("FlipVertical", 0)
+    num, den = props.get("_SARNum"), props.get("_SARDen")
     if not rotation and not flip:
         return clip
     turned = _turned(clip, rotation, flip)
-    if alpha:
+    if "_Alpha" in props:
         planes = _turned(clip.std.PropToClip("_Alpha"), rotation, flip)
         turned = turned.std.ClipToProp(planes, prop="_Alpha")
     if rotation % 180 and num and den:
