@@ -15,7 +15,8 @@ import vapoursynth as vs
 from paths import ROOT
 
 from vsifrnet.cli import main
-from vsifrnet.media.encode import Encoder, encode, storable
+from vsifrnet.media.encode import Encoder, encode
+from vsifrnet.media.formats import storable
 from vsifrnet.media.source import exact, open_source
 
 WIDTH, HEIGHT = 64, 48
@@ -154,7 +155,7 @@ def test_target_rate_is_constant(name, request, tmp_path):
     else:
         ends = [Fraction(k, 24) for k in range(13)]
     rate = Fraction(60000, 1001)
-    count = int((ends[-1] - ends[0]) * rate)
+    count = round((ends[-1] - ends[0]) * rate)
     close(times, [ends[0] + n / rate for n in range(count)], Fraction(1, 10**6))
     # Each picture is that of its moment, not of one a frame away: the waves have moved on.
     for time, shown in zip(times, pictures, strict=True):
@@ -251,8 +252,8 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         ((variable, taken), "is there already (--overwrite replaces it)"),
         ((variable, tmp_path / "no" / "out.mkv"), "there is no folder"),
         ((variable, tmp_path / "out.what"), "'.what' is the suffix of no container"),
-        ((variable, mp4), "subtitle stream 2 (subrip) cannot be put into .mp4"),
-        ((variable, mp4, "--no-subtitles"), "attachment 'font.ttf' cannot be put into .mp4"),
+        ((variable, mp4), "attachment 'font.ttf' cannot be put into .mp4"),
+        ((variable, mp4, "--codec", "utvideo"), "codec='utvideo' cannot be put into .mp4: choose"),
         ((variable, out, "--codec", "libx999"), "codec='libx999': this FFmpeg has no such encoder"),
         ((variable, out, "--option", "crff=3"), "libx264 has no option 'crff'"),
         ((variable, out, "--preset", "warp"), "Error setting preset/tune warp"),
@@ -356,7 +357,7 @@ def test_full_disk_is_named_and_leaves_nothing(constant, tmp_path):
 def test_the_nearest_format_is_stored(format, codec, stored):
     clip = vs.core.std.BlankClip(format=format, width=64, height=48, length=2)
     clip = clip.std.SetFrameProps(_Matrix=0 if clip.format.color_family == vs.RGB else 1)
-    converted, pix_fmt = storable(clip, codec)
+    converted, pix_fmt, _ = storable(clip, codec)
     assert pix_fmt == stored
     converted.get_frame(0)
 

@@ -84,7 +84,7 @@ def test_uneven_times_by_brute_force() -> None:
     for _ in range(300):
         times.append(times[-1] + Fraction(random.randint(1, 120), 1000))
     timeline = TimedTimeline(times, Fraction(60000, 1001))
-    assert timeline.length == floor(times[-1] * Fraction(60000, 1001))
+    assert timeline.length == round(times[-1] * Fraction(60000, 1001))
     cycle, offsets = timeline.lefts()
     assert cycle == len(times) - 1
     for n in range(timeline.length):
@@ -93,6 +93,17 @@ def test_uneven_times_by_brute_force() -> None:
         position = timeline.position(n)
         assert position.left == offsets[n] == left
         assert times[left] + position.phase * (times[left + 1] - times[left]) == now
+
+
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(60000, 1001)])
+def test_a_target_rate_covers_the_source_to_the_nearest_frame(rate: Fraction) -> None:
+    for frames in range(5, 60):
+        source = Fraction(25)
+        by_rate = UniformTimeline(frames, rate / source, rate)
+        by_times = TimedTimeline([k / source for k in range(frames + 1)], rate)
+        for timeline in (by_rate, by_times):
+            assert abs(timeline.length / rate - frames / source) <= 1 / (2 * rate)
+            assert timeline.position(timeline.length - 1).left < frames
 
 
 def test_film_to_60_is_exact_over_nine_hours() -> None:

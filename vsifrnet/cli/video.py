@@ -25,13 +25,23 @@ vsifrnet video in.mkv out.mkv
 vsifrnet video in.mkv out.mkv --fps 60 --codec libx265 --crf 19 --preset slow
 vsifrnet video in.mp4 --multi 3 --pipe "x265 --y4m - --crf 19 -o out.hevc\""""
 
+LEFT_OUT = {
+    "audio": "audio",
+    "subtitles": "subtitles",
+    "attachments": "attachments",
+    "other-video": "all video streams but the first",
+    "alpha": "transparency",
+}
+"""What can be left out, in words by the names of the options."""
+
 DESCRIPTION = """\
 Interpolate a video, by the same filter as in a .vpy script.
 
-OUT gets the video, and copies of the audio, subtitles, chapters, attachments and tags of IN. Its
-suffix is the container; .mkv takes everything. Times are exact: a variable frame rate stays
-variable with --multi, and becomes constant with --fps. OUT is there when all is done, or not at
-all. With --pipe the video goes to an encoder of yours as y4m, and nothing else is written."""
+OUT gets the first video stream, and copies of the other video streams, audio, subtitles, chapters,
+attachments and tags of IN. Its suffix is the container; .mkv takes everything. Times are exact: a
+variable frame rate stays variable with --multi, and becomes constant with --fps. OUT is there when
+all is done, or not at all. With --pipe the video goes to an encoder of yours as y4m, and nothing
+else is written."""
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -67,8 +77,8 @@ def add_parser(subparsers: options.Subparsers) -> None:
         help="another option of the encoder, as in FFmpeg; may be repeated",
     )
     output.add_argument("--pipe", metavar="COMMAND", help="encode by a command that reads y4m")
-    for kind in ("audio", "subtitles", "attachments"):
-        output.add_argument(f"--no-{kind}", action="store_true", help=f"leave out {kind}")
+    for kind, name in LEFT_OUT.items():
+        output.add_argument(f"--no-{kind}", action="store_true", help=f"leave out {name}")
     options.add_overwrite(output)
     options.add_arguments(parser, "multi", *options.FILTER, "matrix")
 
@@ -104,12 +114,13 @@ def _open(arguments: argparse.Namespace) -> Source:
 
 
 def _interpolated(source: Source, arguments: argparse.Namespace) -> vs.VideoNode:
+    clip = source.clip.std.RemoveFrameProps("_Alpha") if arguments.no_alpha else source.clip
     if arguments.fps is None:
-        return options.apply_filter(source.clip, arguments)
+        return options.apply_filter(clip, arguments)
     target = {"fps_num": arguments.fps.numerator, "fps_den": arguments.fps.denominator}
     if source.constant:
-        return options.apply_filter(source.clip, arguments, **target)
-    return options.apply_filter(source.clip, arguments, **target, timecodes=source.times)
+        return options.apply_filter(clip, arguments, **target)
+    return options.apply_filter(clip, arguments, **target, timecodes=source.times)
 
 
 def _encode(arguments: argparse.Namespace) -> None:
@@ -129,6 +140,7 @@ def _encode(arguments: argparse.Namespace) -> None:
         audio=not arguments.no_audio,
         subtitles=not arguments.no_subtitles,
         attachments=not arguments.no_attachments,
+        other_video=not arguments.no_other_video,
     )
     variable = arguments.fps is None and not source.constant
     work = encode(
@@ -139,6 +151,7 @@ def _encode(arguments: argparse.Namespace) -> None:
         tick=source.tick / Fraction(arguments.multi).numerator if variable else None,
         copies=copies,
         overwrite=arguments.overwrite,
+        matrix=arguments.matrix,
     )
     with closing(work), _progress(made, arguments) as progress:
         for _ in work:

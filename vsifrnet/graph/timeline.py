@@ -97,7 +97,8 @@ class UniformTimeline:
     @property
     def length(self) -> int:
         """See :class:`Timeline`."""
-        return floor(self.frames * self.multi)
+        count = self.frames * self.multi
+        return floor(count) if self.rate is None else _nearest(count)
 
     def position(self, n: int) -> Position:
         """See :class:`Timeline`."""
@@ -186,7 +187,7 @@ class TimedTimeline:
     @property
     def length(self) -> int:
         """See :class:`Timeline`."""
-        return floor((self.times[-1] - self.times[0]) * self.rate)
+        return _nearest((self.times[-1] - self.times[0]) * self.rate)
 
     def position(self, n: int) -> Position:
         """See :class:`Timeline`."""
@@ -225,3 +226,8 @@ class TimedTimeline:
                 left += 1
             offsets.append(left)
         return offsets
+
+
+def _nearest(count: Fraction) -> int:
+    """Round to the nearest whole number, and half up."""
+    return floor(count + Fraction(1, 2))

@@ -15,11 +15,20 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from vsifrnet.errors import EncodeError
 from vsifrnet.files import location
+from vsifrnet.media.matroska import TrackHeaders
 from vsifrnet.media.source import exact
+from vsifrnet.media.subtitles import Recoder, target_codec
 
 __all__ = ["Copier", "Copies"]
 
 log = logging.getLogger("vsifrnet")
+
+OPTIONS = {
+    "audio": "--no-audio",
+    "subtitle": "--no-subtitles",
+    "video": "--no-other-video",
+}
+"""Options of the command line that leave out a kind of stream."""
 
 NOT_COPIED = {"encoder", "major_brand", "minor_version", "compatible_brands"}
 """Tags about the file itself, not about what is in it."""
@@ -36,12 +45,15 @@ class Copies:
     subtitles: bool = True
     attachments: bool = True
     """Files and cover pictures."""
+    other_video: bool = True
+    """Video streams that are not encoded."""
 
     def wants(self, stream: Stream) -> bool:
         """Whether a stream is copied."""
         if stream.type == "attachment" or stream.disposition & Disposition.attached_pic:
             return self.attachments
-        return {"audio": self.audio, "subtitle": self.subtitles}.get(stream.type, False)
+        wanted = {"audio": self.audio, "subtitle": self.subtitles, "video": self.other_video}
+        return wanted.get(stream.type, False)
 
 
 class Copier:
@@ -54,22 +66,27 @@ class Copier:
         video: av.VideoStream,
         copies: Copies,
         start: Fraction,
+        headers: TrackHeaders,
     ) -> None:
         """Declare the streams in ``muxer``; ``video`` is the new one, begun at ``start``.
+
+        ``headers`` are those of the file that ``muxer`` writes.
 
         Raises:
             EncodeError: the container cannot hold a stream; the message names it.
         """
         self._muxer = muxer
+        self._headers = headers
+        self._recoders: dict[int, Recoder] = {}
         self._path = copies.path
         self._targets: dict[int, Stream] = {}
         for stream in source.streams:
             if stream.index == copies.video_track:
-                _tag(stream, video)
+                _tag(stream, video, muxer)
             elif copies.wants(stream):
                 self._declare(stream)
-            elif stream.type in ("video", "data"):
-                log.warning("stream %d (%s) is not copied", stream.index, stream.type)
+            elif stream.type == "data":
+                log.warning("stream %d (data) is not copied", stream.index)
         streams = [stream for stream in source.streams if stream.index in self._targets]
         self.shift = _shift(streams, start)
         """Seconds by which all streams are earlier than in the source."""
@@ -114,14 +131,27 @@ class Copier:
             return
         codec = stream.codec_context.codec
         names = {codec.name, codec.canonical_name}
-        if not names & self._muxer.supported_codecs:
-            option = {"audio": "--no-audio", "subtitle": "--no-subtitles"}
+        if names & self._muxer.supported_codecs:
+            # Of a video stream PyAV would look for an encoder, which packets need not have.
+            target = self._muxer.add_stream_from_template(stream, opaque=True)
+        elif text := target_codec(codec.canonical_name, self._muxer):
+            log.info("subtitle stream %d becomes %s", stream.index, text)
+            self._recoders[stream.index] = Recoder(stream, self._muxer, text)
+            target = self._recoders[stream.index].target
+        else:
+            option = OPTIONS.get(stream.type, "--no-attachments")
+            other = "" if matroska else "choose .mkv, or "
             raise EncodeError(
                 f"{stream.type} stream {stream.index} ({codec.canonical_name}) cannot be put into "
-                f"{suffix}: choose .mkv, or {option.get(stream.type, '--no-attachments')}"
+                f"{suffix}: {other}{option}"
             )
-        target = self._muxer.add_stream_from_template(stream)
-        _tag(stream, target)
+        _tag(stream, target, self._muxer)
+        if isinstance(stream, av.VideoStream):
+            context = stream.codec_context
+            assert isinstance(target, av.VideoStream)
+            target.codec_context.framerate = stream.average_rate or Fraction(0)
+            aspect = exact(stream.sample_aspect_ratio) if stream.sample_aspect_ratio else None
+            self._headers.add(target, (context.width, context.height), aspect)
         self._targets[stream.index] = target
 
     def _first_packet(self, stream: Stream) -> bytes:
@@ -144,15 +174,21 @@ class Copier:
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
             time = (moment - shift) * exact(packet.time_base)
-            packet.stream = self._targets[packet.stream.index]
-            yield packet, time
+            recoder = self._recoders.get(packet.stream.index)
+            if recoder is None:
+                packet.stream = self._targets[packet.stream.index]
+                yield packet, time
+            elif text := recoder(packet):
+                yield text, time
 
 
-def _tag(stream: Stream, target: Stream) -> None:
+def _tag(stream: Stream, target: Stream, muxer: OutputContainer) -> None:
     """Language, title and the like, and what the stream is for."""
     tags = stream.metadata.items()
     # "DURATION" and Matroska's statistics are in capitals, and the muxer's to write.
     kept = {k: v for k, v in tags if k.lower() not in NOT_COPIED and not k.isupper()}
+    if "title" in kept and muxer.format.name in ("mp4", "mov"):
+        kept["handler_name"] = kept["title"]  # where these keep it, and players look for it
     target.metadata.update(kept)
     target.disposition = stream.disposition
 

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import BytesIO
 from math import lcm
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import vapoursynth as vs
 
 from vsifrnet.errors import EncodeError
 from vsifrnet.files import location, replacing
 from vsifrnet.graph.frames import write
-from vsifrnet.media import hdr10
+from vsifrnet.media import hdr10, matroska
+from vsifrnet.media.check import warn_of_loss
 from vsifrnet.media.copy import Copier, Copies
+from vsifrnet.media.formats import RANGES, Stored, check_opaque, picture, storable
 from vsifrnet.media.messages import ffmpeg_messages
 from vsifrnet.media.pictures import Picture
 
-__all__ = ["CODECS", "Encoder", "encode", "encode_pictures", "storable"]
+__all__ = ["CODECS", "Encoder", "encode", "encode_pictures"]
 
 log = logging.getLogger("vsifrnet")
 
@@ -34,6 +35,13 @@ CODECS = {
     "libsvtav1": {"crf": "25", "preset": "6"},
 }
 """Encoders and the options that they get where the user gives none."""
+
+FIELD_ORDERS = {
+    vs.FIELD_PROGRESSIVE: 1,
+    vs.FIELD_BOTTOM: 3,
+    vs.FIELD_TOP: 2,
+}
+"""FFmpeg's numbers of field orders by the prop ``_FieldBased``."""
 
 FINEST = Fraction(1, 1_000_000)
 """Tick of timestamps where no common one of at most 32 bits is exact."""
@@ -68,6 +76,7 @@ def encode(
     tick: Fraction | None = None,
     copies: Copies | None = None,
     overwrite: bool = True,
+    matrix: int | str | None = None,
 ) -> Generator[int]:
     """Encode ``clip`` into ``path``; gives the number of frames so far after each one.
 
@@ -79,6 +88,7 @@ def encode(
         tick: what all durations are multiples of, in seconds; None is one frame at the clip's fps.
         copies: audio, subtitles, chapters, attachments and tags of a source.
         overwrite: a file that is at ``path`` at the end is replaced.
+        matrix: as in the filter, for an encoder that takes RGB only.
 
     Raises:
         EncodeError: options that the encoder refuses, streams that the container cannot hold,
@@ -86,7 +96,7 @@ def encode(
     """
     with ffmpeg_messages() as messages, replacing(path, overwrite=overwrite) as partial:
         try:
-            yield from _encode(clip, partial, encoder, start, tick, copies)
+            yield from _encode(clip, partial, encoder, start, tick, copies, matrix)
         except av.FFmpegError as error:
             words = [text for _, text in messages()[-10:]]
             raise EncodeError("\n".join([f"{path}: {error}", *words])) from error
@@ -116,8 +126,10 @@ def _encode(
     start: Fraction,
     tick: Fraction | None,
     copies: Copies | None,
+    matrix: int | str | None,
 ) -> Iterator[int]:
-    clip, pix_fmt = storable(clip, encoder.codec)
+    stored = storable(clip, encoder.codec, matrix=matrix)
+    clip = stored.clip
     with ExitStack() as stack:
         # The index of MP4 goes to the front, for players that read from there.
         options = {"movflags": "+faststart"} if path.suffix.lower() in (".mp4", ".mov") else {}
@@ -127,106 +139,109 @@ def _encode(
             raise EncodeError(
                 f"{path.suffix!r} is the suffix of no container: choose .mkv"
             ) from None
-        with clip.get_frame(0) as first:
-            video = _add_video(muxer, clip, pix_fmt, first.props, encoder)
+        props = dict(stack.enter_context(clip.get_frame(0)).props)
+        # What Matroska stores as AVI does is encoded beside it, and its packets are copied.
+        beside = encoder.codec not in muxer.supported_codecs and matroska.stores(
+            muxer, encoder.codec
+        )
+        if beside:
+            video = _add_video(
+                muxer, stored._replace(pix_fmt="yuv420p"), props, Encoder(codec="rawvideo")
+            )
+        else:
+            video = _add_video(muxer, stored, props, encoder)
+        headers = matroska.TrackHeaders(muxer)
         copier = None
         if copies is not None:
             source = stack.enter_context(av.open(location(copies.path)))
-            copier = Copier(source, muxer, video, copies, start)
+            copier = Copier(source, muxer, video, copies, start, headers)
             start -= copier.shift
         tick = _common(start, tick or 1 / Fraction(clip.fps))
         video.codec_context.time_base = tick
+        coder, avi_header = video, None
+        if beside:
+            memory = BytesIO()
+            avi = stack.enter_context(av.open(memory, "w", format="avi"))
+            coder = _add_video(avi, stored, props, encoder)
+            coder.codec_context.time_base = tick
+            avi.start_encoding()
+            avi_header = matroska.avi_header(memory.getvalue())
+        headers.add(
+            video,
+            (clip.width, clip.height),
+            _aspect(props),
+            avi_header=avi_header,
+            colour=hdr10.matroska(props),
+        )
 
         time = start
         for n, frame in enumerate(clip.frames(close=True), start=1):
             duration = _duration(frame.props, clip)
-            picture = _picture(frame, pix_fmt)
-            picture.pts, picture.time_base = round(time / tick), tick
-            picture.duration = round(duration / tick)
-            muxer.mux(video.encode(picture))
+            if not stored.alpha:
+                check_opaque(frame, n - 1, encoder.codec)
+            shown = picture(frame, stored)
+            shown.pts, shown.time_base = round(time / tick), tick
+            shown.duration = round(duration / tick)
+            _mux(muxer, video, coder.encode(shown))
             time += duration
             if copier is not None:
                 copier.advance(time)
             yield n
-        muxer.mux(video.encode(None))
+        _mux(muxer, video, coder.encode(None))
         if copier is not None:
             copier.advance(None)
+    headers.write(path)
+    warn_of_loss(path, f"{encoder.codec} in {path.suffix}", props)
 
 
-def storable(clip: vs.VideoNode, codec: str) -> tuple[vs.VideoNode, str]:
-    """The clip in the format nearest to its own that an encoder takes, and FFmpeg's name of that.
-
-    Nearest is: of the same colour family, then with as much chroma, then with as many bits.
-    """
-    own = clip.format
-    try:
-        formats = av.codec.Codec(codec, "w").video_formats or []
-    except av.codec.codec.UnknownCodecError:
-        raise EncodeError(f"codec={codec!r}: this FFmpeg has no such encoder") from None
-    names = {vs_format: f.name for f in formats if (vs_format := _vs_format(f.name)) is not None}
-
-    def distance(form: vs.VideoFormat) -> tuple[int, ...]:
-        chroma = (form.subsampling_w + form.subsampling_h) - (own.subsampling_w + own.subsampling_h)
-        bits = form.bits_per_sample - own.bits_per_sample
-        family = form.color_family != own.color_family
-        return family, max(chroma, 0), max(-bits, 0), -chroma, bits
-
-    best = min((vs.core.get_video_format(i) for i in names), key=distance)
-    if best.id != own.id:
-        log.info("%s stores %s, not %s", codec, best.name, own.name)
-        arguments: dict[str, Any] = {}
-        if own.color_family == vs.RGB and best.color_family == vs.YUV:
-            arguments["matrix"] = vs.MATRIX_BT709
-        clip = clip.resize.Bicubic(format=best.id, dither_type="error_diffusion", **arguments)
-    return clip, names[best.id]
-
-
-def _vs_format(name: str) -> int | None:
-    """VapourSynth's format of planar little-endian integer samples, by FFmpeg's name."""
-    parsed = re.fullmatch(r"(gray|gbrp|yuv(4[0-4][0-4])p)(?:(\d+)le)?", name)
-    if parsed is None:
-        return None
-    kind, subsampling, bits = parsed.groups()
-    family = {"gray": vs.GRAY, "gbrp": vs.RGB}.get(kind, vs.YUV)
-    log2 = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0)}
-    if family == vs.YUV and subsampling not in log2:
-        return None
-    return int(
-        vs.core.query_video_format(
-            family, vs.INTEGER, int(bits or 8), *log2.get(subsampling, (0, 0))
-        ).id
-    )
+def _mux(
+    muxer: av.container.OutputContainer, stream: av.VideoStream, packets: Iterable[av.Packet[Any]]
+) -> None:
+    for packet in packets:
+        packet.stream = stream
+        muxer.mux_one(packet)
 
 
 def _add_video(
     muxer: av.container.OutputContainer,
-    clip: vs.VideoNode,
-    pix_fmt: str,
-    props: vs.FrameProps,
+    stored: Stored,
+    props: Mapping[str, Any],
     encoder: Encoder,
 ) -> av.VideoStream:
     options = hdr10.add(encoder.codec, encoder.all_options, props)
-    fps = clip.fps or Fraction(25)
-    video = muxer.add_stream(encoder.codec, rate=Fraction(fps), options=options)
+    clip, fps = stored.clip, stored.clip.fps or Fraction(25)
+    try:
+        video = muxer.add_stream(encoder.codec, rate=Fraction(fps), options=options)
+    except ValueError:
+        suffix = Path(muxer.name).suffix
+        other = ".mov" if suffix == ".mkv" else ".mkv"
+        raise EncodeError(
+            f"codec={encoder.codec!r} cannot be put into {suffix}: choose {other}, or another codec"
+        ) from None
     assert isinstance(video, av.VideoStream)
     context = video.codec_context
     unknown = set(options) - {option.name for option in _known(context)}
     if unknown:
         raise EncodeError(f"{encoder.codec} has no option {sorted(unknown)[0]!r}")
-    context.width, context.height, context.pix_fmt = clip.width, clip.height, pix_fmt
+    context.width, context.height, context.pix_fmt = clip.width, clip.height, stored.pix_fmt
     # Props and codecs use the numbers of ITU-T H.273 alike, with 2 for unspecified.
     context.colorspace = props.get("_Matrix", 2)
     context.color_primaries = props.get("_Primaries", 2)
     context.color_trc = props.get("_Transfer", 2)
-    if "_Range" in props:
-        context.color_range = 1 if props["_Range"] == vs.RANGE_LIMITED else 2
+    context.color_range = RANGES.get(props.get("_Range"), 0)
     if "_ChromaLocation" in props:
         context.chroma_sample_location = props["_ChromaLocation"] + 1
-    if props.get("_SARNum", 0) and props.get("_SARDen", 0):
-        context.sample_aspect_ratio = Fraction(props["_SARNum"], props["_SARDen"])
-    if props.get("_FieldBased", 0):
-        log.warning("the video is interlaced: deinterlace it before interpolating")
+    if aspect := _aspect(props):
+        context.sample_aspect_ratio = aspect
+    if "_FieldBased" in props:
+        context.field_order = FIELD_ORDERS[props["_FieldBased"]]
     return video
+
+
+def _aspect(props: Mapping[str, Any]) -> Fraction | None:
+    """Return the aspect ratio of a sample, or None where it is not known."""
+    num, den = props.get("_SARNum", 0), props.get("_SARDen", 0)
+    return Fraction(num, den) if num > 0 and den > 0 else None
 
 
 def _known(context: av.VideoCodecContext) -> Iterator[av.codec.context.CodecOption]:
@@ -244,15 +259,3 @@ def _duration(props: vs.FrameProps, clip: vs.VideoNode) -> Fraction:
     """How long a frame is shown, in seconds."""
     num, den = props.get("_DurationNum"), props.get("_DurationDen")
     return Fraction(num, den) if num and den else 1 / Fraction(clip.fps)
-
-
-def _picture(frame: vs.VideoFrame, pix_fmt: str) -> av.VideoFrame:
-    """A copy of a frame for the encoder."""
-    picture = av.VideoFrame(frame.width, frame.height, pix_fmt)
-    # FFmpeg keeps planar RGB as G, B, R.
-    order = (1, 2, 0) if frame.format.color_family == vs.RGB else range(frame.format.num_planes)
-    for plane, p in zip(picture.planes, order, strict=True):
-        samples = np.asarray(frame[p])
-        lines = np.frombuffer(plane, samples.dtype).reshape(plane.height, -1)
-        np.copyto(lines[:, : samples.shape[1]], samples)
-    return picture

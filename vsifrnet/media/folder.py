@@ -39,6 +39,8 @@ class Folder:
     """Of the deepest picture: 8 or 16."""
     grey: bool
     """All pictures are."""
+    turned: frozenset[Path] = frozenset()
+    """Pictures whose files say that they are to be shown turned; they are read upright."""
 
 
 def scan(root: Path) -> Folder:
@@ -68,6 +70,7 @@ def scan(root: Path) -> Folder:
         height=first.height,
         depth=max(header.depth for header in headers),
         grey=all(header.grey for header in headers),
+        turned=frozenset(p for p, header in zip(paths, headers, strict=True) if header.turned),
     )
 
 
@@ -177,6 +180,8 @@ class Job:
                 left, phase = self._position(n)
                 original = self.source.paths[left]
                 same = original.suffix.lower() == Path(self.pattern).suffix.lower()
+                # Made pictures are stored upright, and so are all of one folder.
+                same = same and original not in self.source.turned
                 if self.copies and phase == 0 and same:
                     work = pool.submit(self._copy, n, original, results)
                 else:

@@ -1,13 +1,20 @@
-"""HDR10's static metadata: from frame props (as BestSource writes them) to encoders' options."""
+"""HDR10's static metadata, from frame props (as BestSource writes them).
+
+It goes into encoders' options, and into the track headers of Matroska.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from typing import Any
 
-import vapoursynth as vs
+from vsifrnet.media import ebml
 
-__all__ = ["add"]
+__all__ = ["add", "matroska"]
+
+# Element IDs of RFC 9559; those of the mastering display's values follow one another.
+MAX_CLL, MAX_FALL, MASTERING = b"\x55\xbc", b"\x55\xbd", b"\x55\xd0"
 
 PARAMETERS = {
     "libx264": ("x264-params", "mastering-display", "cll"),
@@ -17,7 +24,7 @@ PARAMETERS = {
 """An encoder's option of its own parameters, and these two's names in it."""
 
 
-def add(codec: str, options: Mapping[str, str], props: vs.FrameProps) -> dict[str, str]:
+def add(codec: str, options: Mapping[str, str], props: Mapping[str, Any]) -> dict[str, str]:
     """``options`` of an encoder with the metadata that ``props`` have.
 
     Parameters that the user has set stay; an encoder that has none of these stays as it is.
@@ -72,3 +79,23 @@ def _light(props: Mapping[str, Any]) -> str | None:
         return f"{props['ContentLightLevelMax']},{props['ContentLightLevelAverage']}"
     except KeyError:
         return None
+
+
+def matroska(props: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Return the elements of Matroska's Colour that hold the metadata, by their IDs."""
+    elements = {}
+    if _light(props) is not None:
+        elements[MAX_CLL] = ebml.number(props["ContentLightLevelMax"])
+        elements[MAX_FALL] = ebml.number(props["ContentLightLevelAverage"])
+    if _display(props, in_steps=False) is not None:
+        points = zip(
+            props["MasteringDisplayPrimariesX"], props["MasteringDisplayPrimariesY"], strict=True
+        )
+        values = [value for point in points for value in point]
+        values += [props[f"MasteringDisplayWhitePoint{axis}"] for axis in "XY"]
+        values += [props[f"MasteringDisplay{end}Luminance"] for end in ("Max", "Min")]
+        elements[MASTERING] = b"".join(
+            ebml.element(bytes((0x55, 0xD1 + i)), struct.pack(">d", value))
+            for i, value in enumerate(values)
+        )
+    return elements

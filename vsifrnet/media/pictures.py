@@ -51,6 +51,8 @@ class Header(NamedTuple):
     depth: int
     """Bits a sample: 8 or 16."""
     grey: bool
+    turned: bool
+    """The file says that the picture is to be shown turned or mirrored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +84,10 @@ def header(path: Path) -> Header:
     """
     with _opened(path) as image:
         width, height = image.size
-        if _turned(image) and image.getexif().get(0x0112, 1) >= 5:
+        orientation = image.getexif().get(0x0112, 1) if _turned(image) else 1
+        if orientation >= 5:
             width, height = height, width
-        return Header(width, height, *_kind(path, image))
+        return Header(width, height, *_kind(path, image), turned=orientation != 1)
 
 
 def read(path: Path) -> Picture:

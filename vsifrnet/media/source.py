@@ -20,6 +20,7 @@ from vsifrnet.errors import InputError
 from vsifrnet.files import location
 from vsifrnet.graph.timecodes import likely_last
 from vsifrnet.media.messages import ffmpeg_messages
+from vsifrnet.media.upright import upright
 
 __all__ = ["Source", "exact", "index", "open_source"]
 
@@ -82,9 +83,22 @@ def open_source(path: Path) -> Source:
                 raise InputError(f"{path}: there is no video in it")
             track, tick = streams[0].index, exact(streams[0].time_base)
             rates = [exact(r) for r in (streams[0].average_rate, streams[0].base_rate) if r]
+            size = {streams[0].width, streams[0].height}
+            # A second picture of the stream, which FFmpeg's own decoders of it do not read.
+            hidden = streams[0].metadata.get("alpha_mode") == "1"
     except av.FFmpegError as error:
         raise InputError(f"{path}: not a video, or a damaged one ({error.strerror})") from None
     clip, times = _index(path, track, tick, rates)
+    if size != {clip.width, clip.height}:
+        log.warning(
+            "%s is read as %dx%d, as 4:2:0 and 4:2:2 are of even dimensions in VapourSynth: the "
+            "last column or row is left out",
+            path,
+            clip.width,
+            clip.height,
+        )
+    if hidden:
+        log.warning("%s has transparency that cannot be read: the output is opaque", path)
     rate = _constant_rate(times, tick, [*rates, Fraction(clip.fps)])
     end = _read_end(path, track, tick, times[-1])
     if rate is not None:
@@ -104,7 +118,9 @@ def open_source(path: Path) -> Source:
 
 
 def index(path: Path, **options: Any) -> vs.VideoNode:
-    """Open a file by ``bs.VideoSource``, with its other arguments; write nothing beside the file.
+    """Open a file by ``bs.VideoSource``, with its other arguments, upright.
+
+    Nothing is written beside the file.
 
     Raises:
         vs.Error: it cannot be read.
@@ -112,7 +128,10 @@ def index(path: Path, **options: Any) -> vs.VideoNode:
     # VapourSynth takes names as bytes too, which need not be text.
     name = os.fsencode(location(path))
     shown = log.isEnabledFor(logging.INFO)
-    return vs.core.bs.VideoSource(name, cachemode=0, showprogress=shown, **options)
+    clip = vs.core.bs.VideoSource(
+        name, cachemode=0, showprogress=shown, apply_rotation=0, **options
+    )
+    return upright(clip)
 
 
 def _index(
