@@ -43,6 +43,11 @@ def add_parser(subparsers: options.Subparsers) -> None:
     options.add_overwrite(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--assets", type=Path, help="folder with 'backgrounds' and 'sprites'")
+    data.add_argument(
+        "--fonts",
+        type=Path,
+        help="folder of fonts: --assets also shows lettering, patterns and larger camera moves",
+    )
     data.add_argument("--triplets", type=Path, help="folder in the layout of vimeo_triplet")
     data.add_argument("--sequences", type=Path, help="folder of folders of frames, for 8x")
     data.add_argument("--videos", type=Path, nargs="+", default=[], help="video files")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vsifrnet.errors import DataError
 
 if TYPE_CHECKING:
+    from vsifrnet.training.data.lettering import Fonts
     from vsifrnet.training.data.sample import DataSet
 
 __all__ = ["share", "training_data", "validation"]
@@ -23,8 +24,12 @@ def training_data(arguments: argparse.Namespace) -> DataSet:
 
     size, seed = arguments.crop, arguments.seed
     parts: dict[str, DataSet] = {}
+    if arguments.fonts and not arguments.assets:
+        raise DataError("--fonts is of synthetic motion: give --assets as well")
     if arguments.assets:
-        parts["assets"] = LayeredMotion(Assets(arguments.assets), size=size, seed=seed)
+        parts["assets"] = LayeredMotion(
+            Assets(arguments.assets), size=size, seed=seed, fonts=_fonts(arguments)
+        )
     if arguments.triplets:
         parts["triplets"] = Triplets(arguments.triplets, size=size, seed=seed)
     if arguments.sequences:
@@ -54,11 +59,17 @@ def validation(arguments: argparse.Namespace) -> Any:
         return None
     sets: dict[str, DataSet] = {}
     if arguments.assets:
-        sets |= synthetic_sets(Assets(arguments.assets, "held-out"))
+        sets |= synthetic_sets(Assets(arguments.assets, "held-out"), _fonts(arguments))
     if arguments.triplets and (arguments.triplets / LISTS["test"]).is_file():
         sets["triplets"] = Triplets(arguments.triplets, "test", size=None)
     sets |= {path.name: ClipTriplets(path) for path in arguments.validate}
     return (lambda network: validate(network, sets)) if sets else None
+
+
+def _fonts(arguments: argparse.Namespace) -> Fonts | None:
+    from vsifrnet.training.data.lettering import Fonts
+
+    return Fonts(arguments.fonts) if arguments.fonts else None
 
 
 def share(text: str) -> tuple[str, float]:

@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsifrnet.training.data import degrade
+from vsifrnet.training.data import degrade, moves, structure, textures
 from vsifrnet.training.data.assets import Assets
-from vsifrnet.training.data.layers import Bend, Layer, Motion, render
+from vsifrnet.training.data.layers import Layer, Motion, render
+from vsifrnet.training.data.lettering import Fonts
 from vsifrnet.training.data.sample import Field, Pixels, Sample, generator
 
 Distance = Callable[[], float]
 Maker = Callable[[Assets, int, np.random.Generator], tuple[NDArray[np.uint8], float]]
 
-__all__ = ["DAMAGES", "PACES", "LayeredMotion", "Scene", "draw_scene"]
+__all__ = ["DAMAGES", "PACES", "WIDE_PACES", "LayeredMotion", "Scene", "draw_scene"]
 
 PACES: dict[str, tuple[float, float, float]] = {
     # Name: share of the scenes, least and largest displacement between the two pictures; pixels
@@ -35,6 +36,21 @@ PACES: dict[str, tuple[float, float, float]] = {
     "fast": (0.24, 0.10, 0.27),
 }
 
+
+WIDE_PACES = PACES | {
+    "still": (0.08, 0.0, 0.0),
+    "subpixel": (0.15, 0.03, 1.0),
+    "slow": (0.23, 0.5, 6.0),
+    "medium": (0.30, 3.0, 20.0),
+    "fast": (0.24, 0.07, 0.34),
+}
+"""The paces of scenes with lettering, in which cameras move by up to a third of the picture."""
+
+STRUCTURE = 0.14
+"""Share of the scenes with a page or pattern behind all, and of those with one in front of all.
+
+It is 0 where there are no fonts.
+"""
 
 DAMAGES = {"none": 0.25, "noise": 0.22, "jpeg": 0.05, "codec": 0.48}
 """What is done to the pictures, with its share of the samples."""
@@ -61,6 +77,8 @@ class LayeredMotion:
         t: the only time of the samples; None draws one, a third of the time 1/2.
         clean: leave out noise and compression.
         pace: the only pace of the samples, one of ``PACES``.
+        fonts: the fonts of lettering. With them some scenes show pages, credits rolls and repeated
+            patterns, and cameras move further (``WIDE_PACES``); the other scenes differ, too.
     """
 
     def __init__(
@@ -72,8 +90,10 @@ class LayeredMotion:
         t: float | None = None,
         clean: bool = False,
         pace: str | None = None,
+        fonts: Fonts | None = None,
     ) -> None:
         self.assets = assets
+        self.fonts = fonts
         self.size = size
         self.seed = seed
         self.t = t
@@ -87,7 +107,7 @@ class LayeredMotion:
         halfway, time = rng.random() < 1 / 3, rng.uniform(-0.05, 1.05)
         # Enough of them at the ends: weights that never saw these make rubbish of t = 0.01.
         t = self.t if self.t is not None else (0.5 if halfway else min(max(time, 0.001), 0.999))
-        scene = draw_scene(self.assets, self.size, rng, pace=self.pace)
+        scene = draw_scene(self.assets, self.size, rng, pace=self.pace, fonts=self.fonts)
         damage = "none" if self.clean else str(rng.choice(list(DAMAGES), p=list(DAMAGES.values())))
         # A codec is given the frames before, as in the middle of a video. At negative times the
         # motion goes on backwards.
@@ -105,13 +125,19 @@ class LayeredMotion:
 
 
 def draw_scene(
-    assets: Assets, size: int, rng: np.random.Generator, *, pace: str | None = None
+    assets: Assets,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    pace: str | None = None,
+    fonts: Fonts | None = None,
 ) -> Scene:
     """A scene for pictures of ``size`` x ``size``."""
+    paces = PACES if fonts is None else WIDE_PACES
     if pace is None:
-        shares = np.array([share for share, _, _ in PACES.values()])
-        pace = str(rng.choice(list(PACES), p=shares / shares.sum()))
-    _, least, most = PACES[pace]
+        shares = np.array([share for share, _, _ in paces.values()])
+        pace = str(rng.choice(list(paces), p=shares / shares.sum()))
+    _, least, most = paces[pace]
     if pace == "fast":
         least, most = least * size, most * size
 
@@ -121,122 +147,48 @@ def draw_scene(
 
     # The camera moves in a third of the scenes, and then everything with it but subtitles.
     still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
-    camera = _moved(still, distance(), size, rng) if rng.random() < 0.35 else still
-    layers = [_background(assets, size, rng, distance, camera)]
-    makers: tuple[Maker, ...] = (_sprite, _sprite, _sprite, _shape, _strokes)
+    camera = moves.moved(still, distance(), size, rng) if rng.random() < 0.35 else still
+    if fonts is not None and rng.random() < STRUCTURE:
+        layers = [structure.background(fonts, size, rng, distance, camera)]
+    else:
+        layers = [_background(assets, size, rng, distance, camera)]
+    makers: tuple[Maker, ...] = (
+        *(textures.sprite,) * 3,
+        textures.shape,
+        textures.strokes,
+    )
     if assets.sprites:
         count = int(rng.choice([0, 1, 2, 3, 4, 5], p=[0.12, 0.2, 0.23, 0.2, 0.15, 0.1]))
     else:
-        makers, count = (_shape, _strokes), int(rng.integers(1, 4))
+        makers, count = (textures.shape, textures.strokes), int(rng.integers(1, 4))
     for _ in range(count):
         maker = makers[rng.integers(len(makers))]
         texture, density = maker(assets, size, rng)
         place = np.array([[1.0, 0.0, rng.uniform(0, size)], [0.0, 1.0, rng.uniform(0, size)]])
-        place[:, :2] = _linear(rng.normal(0, 0.3), rng.uniform(0.8, 1.2), rng.normal(0, 0.1))
+        place[:, :2] = moves.linear(rng.normal(0, 0.3), rng.uniform(0.8, 1.2), rng.normal(0, 0.1))
         # A layer is held in a quarter of the cases, however fast the rest is.
-        moves = distance() if rng.random() < 0.75 else 0.0
+        length = distance() if rng.random() < 0.75 else 0.0
         bend = None
-        if moves and rng.random() < 0.5:
+        if length and rng.random() < 0.5:
             share = rng.uniform(0.3, 1.0)
-            bend, moves = _bend(share * moves, size, rng), (1 - share) * moves
+            bend, length = moves.bend(share * length, size, rng), (1 - share) * length
         motion = Motion(
-            start=_through(still, place, still),
-            end=_through(camera, _moved(place, moves, size, rng), still),
+            start=moves.seen_through(still, place, still),
+            end=moves.seen_through(camera, moves.moved(place, length, size, rng), still),
             bend=bend,
         )
-        light = _light(rng) if rng.random() < 0.06 else (1.0, 1.0)
+        light = moves.light(rng) if rng.random() < 0.06 else (1.0, 1.0)
         layers.append(Layer(texture=texture, density=density, motion=motion, light=light))
+    if fonts is not None and rng.random() < STRUCTURE:
+        layers.append(structure.overlay(fonts, size, rng, distance, camera))
     if rng.random() < 0.12:
         held = Motion(start=still, end=still)
-        layers.append(Layer(texture=_subtitle(size, rng), density=1.0, motion=held))
+        layers.append(Layer(texture=textures.subtitle(size, rng), density=1.0, motion=held))
     if rng.random() < 0.08:
-        return Scene(pace=pace, layers=layers, fade=_light(rng), fade_to=float(rng.random() < 0.25))
+        return Scene(
+            pace=pace, layers=layers, fade=moves.light(rng), fade_to=float(rng.random() < 0.25)
+        )
     return Scene(pace=pace, layers=layers)
-
-
-def _linear(angle: float, zoom: float, shear: float) -> NDArray[np.float64]:
-    c, s = math.cos(angle), math.sin(angle)
-    turn, slant = np.array([[c, -s], [s, c]]), np.array([[1.0, shear], [0.0, 1.0]])
-    return np.asarray(zoom * turn @ slant)
-
-
-def _moved(
-    place: NDArray[np.float64], distance: float, size: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """``place`` (2, 3) after a move of about ``distance``: shift, and often turn, zoom, shear."""
-    out = place.copy()
-    direction = rng.uniform(0, 2 * math.pi)
-    # What is half the picture away from the centre of a turn moves by the arc's length.
-    reach = 1 / (0.4 * size)
-    amounts = rng.dirichlet((2.0, 0.7, 0.6, 0.3)) if rng.random() < 0.7 else np.eye(4)[0]
-    shift, turn, zoom, shear = amounts * distance
-    signs = rng.choice([-1.0, 1.0], size=3)
-    angle, growth, slant = signs * (turn, zoom, shear) * reach
-    out[:, :2] = _linear(angle, math.exp(growth), slant) @ out[:, :2]
-    out[:, 2] += shift * np.array([math.cos(direction), math.sin(direction)])
-    return out
-
-
-def _through(
-    camera: NDArray[np.float64], place: NDArray[np.float64], origin: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """``place``, given about the origin at the picture's centre, seen through the camera."""
-    out = np.empty((2, 3))
-    out[:, :2] = camera[:, :2] @ place[:, :2]
-    out[:, 2] = camera[:, :2] @ (place[:, 2] - origin[:, 2]) + camera[:, 2]
-    return out
-
-
-def _bend(distance: float, size: int, rng: np.random.Generator) -> Bend:
-    """A bend whose points move by up to about ``distance``."""
-    frequency, phase, start, end = [], [], [], []
-    weights = rng.dirichlet((1.0, 1.0))
-    for axis in range(2):
-        count = int(rng.integers(1, 3))
-        wavelength = size * np.exp(rng.uniform(math.log(0.25), math.log(2.0), count))
-        frequencies = 2 * math.pi / wavelength
-        change = distance * weights[axis] * rng.choice([-1.0, 1.0], count) / count
-        # Steeper than this and the layer looks torn rather than bent.
-        change = np.clip(change, -0.9 / frequencies, 0.9 / frequencies)
-        rest = rng.normal(0, 0.15, count) / frequencies
-        frequency.append(frequencies.astype(np.float32))
-        phase.append(rng.uniform(0, 2 * math.pi, count).astype(np.float32))
-        start.append((rest - change / 2).astype(np.float32))
-        end.append((rest + change / 2).astype(np.float32))
-    return Bend(
-        angle=rng.uniform(0, math.pi),
-        frequency=(frequency[0], frequency[1]),
-        phase=(phase[0], phase[1]),
-        start=(start[0], start[1]),
-        end=(end[0], end[1]),
-    )
-
-
-def _light(rng: np.random.Generator) -> tuple[float, float]:
-    """Brightness at the start and the end."""
-    start, change = rng.uniform(0.5, 1.0), rng.uniform(-0.4, 0.4)
-    return start, float(np.clip(start + change, 0.1, 1.0))
-
-
-def _fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint8], float]:
-    """A texture reduced to at most about 1.3 pixels per screen pixel, and its density then."""
-    if density <= 1.3:
-        return texture, density
-    factor = 1.3 / density
-    height, width = texture.shape[:2]
-    new = (max(2, round(width * factor)), max(2, round(height * factor)))
-    return cv2.resize(texture, new, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False), 1.3
-
-
-def _window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Pixels, float]:
-    """A part of a background for some ``1.6 * size`` screen pixels, and its density."""
-    picture = assets.background(int(rng.integers(1 << 30)))
-    height, width = picture.shape[:2]
-    density = math.exp(rng.uniform(math.log(0.8), math.log(2.6)))
-    side = round(1.6 * size * density)
-    top = int(rng.integers(0, max(1, height - side + 1)))
-    left = int(rng.integers(0, max(1, width - side + 1)))
-    return picture[top : top + side, left : left + side], density
 
 
 def _background(
@@ -249,113 +201,22 @@ def _background(
     place = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
     bend = None
     if not assets.backgrounds or rng.random() < 0.07:
-        texture, density = _gradient(size, rng), 1.0
+        texture, density = textures.gradient(size, rng), 1.0
     else:
-        picture, density = _window(assets, size, rng)
-        texture, density = _fitted(picture, density)
-    place[:, :2] = _linear(rng.normal(0, 0.15), 1.0, 0.0)
+        picture, density = textures.window(assets, size, rng)
+        texture, density = textures.fitted(picture, density)
+    place[:, :2] = moves.linear(rng.normal(0, 0.15), 1.0, 0.0)
     # Of its own the background moves in a third of the scenes; water and curtains also bend.
-    moves = distance() if rng.random() < 0.35 else 0.0
-    if moves and rng.random() < 0.3:
-        bend = _bend(moves, size, rng)
+    length = distance() if rng.random() < 0.35 else 0.0
+    if length and rng.random() < 0.3:
+        bend = moves.bend(length, size, rng)
     motion = Motion(
-        start=place, end=_through(camera, _moved(place, moves, size, rng), place), bend=bend
+        start=place,
+        end=moves.seen_through(camera, moves.moved(place, length, size, rng), place),
+        bend=bend,
     )
-    light = _light(rng) if rng.random() < 0.04 else (1.0, 1.0)
+    light = moves.light(rng) if rng.random() < 0.04 else (1.0, 1.0)
     return Layer(texture=texture, density=density, motion=motion, endless=True, light=light)
-
-
-def _gradient(size: int, rng: np.random.Generator) -> Pixels:
-    """Two colours, one into the other, as painted skies and walls are."""
-    ends = rng.integers(0, 256, (2, 3))
-    ramp = np.linspace(0, 1, 2 * size)[:, None, None] * np.ones((1, 2 * size, 1))
-    picture = (1 - ramp) * ends[0] + ramp * (ends[1] if rng.random() < 0.6 else ends[0])
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def _sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-    texture = assets.sprite(int(rng.integers(1 << 30)))
-    mirrored, longest = rng.random() < 0.5, size * rng.uniform(0.2, 1.1)
-    texture, density = _fitted(texture, max(texture.shape[:2]) / longest)
-    return (np.ascontiguousarray(texture[:, ::-1]) if mirrored else texture), density
-
-
-def _shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-    """A blob or polygon of flat colour or of a piece of a picture, often with a dark outline."""
-    side = int(size * rng.uniform(0.2, 0.9))
-    corners = int(rng.integers(3, 12))
-    angles = np.sort(rng.uniform(0, 2 * math.pi, corners))
-    radii = side / 2 * rng.uniform(0.45, 0.95, corners)
-    points = np.stack((np.cos(angles) * radii, np.sin(angles) * radii), axis=-1) + side / 2
-    outline = np.rint(points * 16).astype(np.int32)
-    mask = np.zeros((side, side), dtype=np.uint8)
-    cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, shift=4)
-    if assets.backgrounds and rng.random() < 0.5:
-        piece = _fitted(*_window(assets, side, rng))[0]
-        colour = cv2.resize(piece[:side, :side], (side, side)).astype(np.uint8)
-    else:
-        colour = np.full((side, side, 3), rng.integers(0, 256, 3), dtype=np.uint8)
-        # One cel shadow.
-        shadow = np.zeros_like(mask)
-        centre = tuple(int(v) for v in rng.integers(0, side, 2))
-        cv2.circle(shadow, centre, side // 2, 255, -1, cv2.LINE_AA)
-        colour = np.where(shadow[..., None] > 127, colour, (colour * 0.75).astype(np.uint8))
-    if rng.random() < 0.6:
-        dark = tuple(int(v) for v in rng.integers(0, 60, 3))
-        colour = np.ascontiguousarray(colour)
-        cv2.polylines(colour, [outline], True, dark, int(rng.integers(1, 4)), cv2.LINE_AA, shift=4)
-    return _premultiplied(colour, mask), 1.0
-
-
-def _strokes(
-    assets: Assets, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], float]:
-    """Thin curved lines, mostly dark, as hair and drawn folds are; or specks, as snow is."""
-    side = int(size * rng.uniform(0.3, 1.1))
-    mask = np.zeros((side, side), dtype=np.uint8)
-    if rng.random() < 0.25:
-        for _ in range(int(rng.integers(5, 60))):
-            centre = tuple(int(v) for v in rng.integers(0, side * 16, 2))
-            cv2.circle(mask, centre, int(rng.uniform(8, 30)), 255, -1, cv2.LINE_AA, shift=4)
-        shade = int(rng.integers(150, 256))
-    else:
-        s = np.linspace(0, 1, 24)[:, None]
-        for _ in range(int(rng.integers(2, 12))):
-            a, b, c = rng.uniform(0, side, (3, 2))
-            curve = (1 - s) ** 2 * a + 2 * s * (1 - s) * b + s**2 * c
-            cv2.polylines(
-                mask,
-                [np.rint(curve * 16).astype(np.int32)],
-                False,
-                255,
-                int(rng.integers(1, 4)),
-                cv2.LINE_AA,
-                shift=4,
-            )
-        shade = int(rng.choice([rng.integers(0, 60), rng.integers(0, 256)], p=[0.7, 0.3]))
-    colour = np.clip(shade + rng.integers(-25, 26, 3), 0, 255)
-    return _premultiplied(np.full((side, side, 3), colour, dtype=np.uint8), mask), 1.0
-
-
-def _subtitle(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """White or yellow letters with a dark rim, near the lower border."""
-    letters = "abcdefghiklmnoprstuvwyABDEGHMNRST ,.?!'"
-    text = "".join(rng.choice(list(letters), int(rng.integers(5, 18))))
-    scale, font = size / 256 * rng.uniform(0.7, 1.6), cv2.FONT_HERSHEY_SIMPLEX
-    (width, _), _ = cv2.getTextSize(text, font, scale, 1)
-    origin = ((size - width) // 2, int(size * rng.uniform(0.75, 0.95)))
-    weight = max(1, round(2 * scale))
-    rim, fill = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    cv2.putText(rim, text, origin, font, scale, 255, weight + 2, cv2.LINE_AA)
-    cv2.putText(fill, text, origin, font, scale, 255, weight, cv2.LINE_AA)
-    ink = np.array([255, 255, 255 if rng.random() < 0.7 else 80], dtype=np.uint8)
-    colour = (fill[..., None].astype(np.uint16) * ink // 255).astype(np.uint8)
-    return _premultiplied(colour, rim)
-
-
-def _premultiplied(colour: Pixels, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    wide = alpha[..., None].astype(np.uint16)
-    return np.concatenate(((colour * wide + 127) // 255, wide), axis=-1).astype(np.uint8)
 
 
 def _damaged(pictures: list[Pixels], damage: str, rng: np.random.Generator) -> list[Pixels]:

@@ -12,6 +12,7 @@ from vsifrnet.errors import DataError
 from vsifrnet.evaluation.metrics import HIGHEST_PSNR, psnr
 from vsifrnet.network import IFRNet
 from vsifrnet.training.data.assets import Assets
+from vsifrnet.training.data.lettering import Fonts
 from vsifrnet.training.data.sample import DataSet, Sample, collate
 from vsifrnet.training.data.synthetic import PACES, LayeredMotion
 from vsifrnet.training.data.videos import Choice, find_triplets
@@ -19,10 +20,15 @@ from vsifrnet.training.data.videos import Choice, find_triplets
 __all__ = ["ClipTriplets", "synthetic_sets", "validate"]
 
 
-def synthetic_sets(assets: Assets, *, size: int = 160, t: float = 0.5) -> dict[str, DataSet]:
-    """Return a clean data set of each pace; where ``assets`` are held out, none was trained on."""
+def synthetic_sets(
+    assets: Assets, fonts: Fonts | None = None, *, size: int = 160, t: float = 0.5
+) -> dict[str, DataSet]:
+    """Return a clean data set of each pace; where ``assets`` are held out, none was trained on.
+
+    With ``fonts`` the scenes are those of training with fonts.
+    """
     return {
-        pace: LayeredMotion(assets, size=size, seed=2**31, t=t, clean=True, pace=pace)
+        pace: LayeredMotion(assets, size=size, seed=2**31, t=t, clean=True, pace=pace, fonts=fonts)
         for pace in PACES
     }
 
