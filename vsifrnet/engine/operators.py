@@ -100,7 +100,8 @@ class Up(nn.ConvTranspose2d):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 4, 2, 1)
-        self._frozen: Tensor | None = None
+        self._frozen: Tensor | None
+        self.register_buffer("_frozen", None, persistent=False)
 
     def freeze(self) -> None:
         """Prepare the kernel for :meth:`Operators.up` once: the weights change no more."""
