@@ -285,7 +285,7 @@ class IFRNet(nn.Module):
         return flows, features
 
     def use(self, operators: Operators) -> IFRNet:
-        """Go on with another set of operators; the weights stay."""
+        """Replace the operators in all modules; the weights stay. Return the network itself."""
         for module in self.modules():
             if hasattr(module, "operators"):
                 module.operators = operators  # type: ignore[assignment]

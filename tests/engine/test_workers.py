@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsifrnet import ifrnet
+from vsifrnet.engine import workers as workers_module
 from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.engine.sources import SourceFrame
 from vsifrnet.engine.workers import Slots, Workers
@@ -195,3 +196,37 @@ def test_reloading_keeps_no_threads() -> None:
     for thread in workers:
         thread.join(10)
     assert not any(thread.is_alive() for thread in workers)
+
+
+def test_a_worker_goes_on_while_its_picture_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    second = threading.Event()
+
+    class Numbered:
+        def __call__(self, img0: Tensor, *_: object, **__: object) -> Tensor:
+            made.append(len(made))
+            if len(made) == 2:
+                second.set()
+            return img0
+
+        def clear(self) -> None:
+            pass
+
+    class Slow(workers_module.Download):
+        def wait(self) -> Tensor:
+            assert second.wait(30), "the worker waited for the download of its first picture"
+            return super().wait()
+
+    monkeypatch.setattr(workers_module, "Download", Slow)
+    workers = Workers([Numbered()], torch.device("cpu"))  # type: ignore[list-item]
+    pair = [SourceFrame(k, lambda: torch.zeros(3, 2, 2)) for k in (0, 1)]
+    results: list[Tensor] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(workers.make(0, *pair, HALF)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2

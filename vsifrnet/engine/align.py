@@ -13,7 +13,7 @@ __all__ = ["aligned"]
 
 
 def aligned(network: IFRNet, multiple: int, *, encoder: bool = False) -> IFRNet:
-    """An equal network whose decoders work on multiples of ``multiple`` channels.
+    """Return an equal network whose decoders work on multiples of ``multiple`` channels.
 
     The added channels are zero: at the end of the inputs, where
     :func:`~vsifrnet.engine.ops.concatenate` puts zeros, and in front of the hidden channels,

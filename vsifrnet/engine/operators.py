@@ -24,19 +24,19 @@ __all__ = ["EAGER", "Operators", "Up"]
 
 
 class Operators:
-    """The eager operators. Flows are (B, 4, H, W), float32: flow t -> 0, then flow t -> 1."""
+    """Has the eager operators. Flows are (B, 4, H, W), float32: t -> 0, then t -> 1."""
 
     proven = True
-    """Whether their picture has been compared with the eager one, where that is needed."""
+    """False until a picture has been compared with the eager one."""
 
     def conv_prelu(
         self, x: Tensor, conv: nn.Conv2d, slope: Tensor, residual: Tensor | None = None
     ) -> Tensor:
-        """``prelu(conv(x) + residual)``."""
+        """Return ``prelu(conv(x) + residual)``."""
         return ops.conv_prelu(x, conv, slope, residual)
 
     def conv_refine(self, x: Tensor, first: nn.Sequential, side: nn.Sequential) -> Tensor:
-        """``first(x)`` with its last channels replaced by ``side`` of them.
+        """Return ``first(x)`` with its last channels replaced by ``side`` of them.
 
         Both are a convolution and a PReLU; ``side`` has fewer channels.
         """
@@ -45,24 +45,24 @@ class Operators:
         return ops.refine(first(x), side, slopes.num_parameters)
 
     def join_warped(self, ft: Tensor, level: Tensor, flow: Tensor, channels: int) -> Tensor:
-        """A decoder's input: ``ft``, both pictures' features warped by the flow, and the flow.
+        """Return a decoder's input: ``ft``, both pictures' warped features, and the flow.
 
         Args:
-            ft: (B, C, H, W), what the coarser decoder made.
+            ft: (B, C, H, W), features that the coarser decoder made.
             level: (2 B, C', H, W): features of B pictures 0, then of B pictures 1.
-            flow: of the same size.
-            channels: of the result, in the dtype of ``ft``; zeros fill it up.
+            flow: a flow of the same size, by which the features are warped.
+            channels: number of channels of the result, in the dtype of ``ft``; zeros fill it up.
         """
         return ops.concatenate(ft, ops.warp_both(level, flow), flow, channels=channels)
 
     def add_flow(self, out: Tensor, flow: Tensor) -> Tensor:
-        """The flow at twice the size plus its change: the first channels of ``out``, as large."""
+        """Return ``flow`` at twice its size plus its change, the first channels of ``out``."""
         # Planar, because resize is ten times slower on four channels in channels_last order.
         change = out[:, :4].to(torch.float32, memory_format=torch.contiguous_format)
         return torch.add(change, ops.resize(flow, 2.0), alpha=2.0)
 
     def up(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-        """:class:`Up` as one convolution: ``kernel`` (4 C, C', 2, 2), ``bias`` (C,)."""
+        """Return what :class:`Up` does, by ``kernel`` (4 C, C', 2, 2) and ``bias`` (C,)."""
         # An output pixel sees 2 x 2 input pixels, so one 2 x 2 convolution makes the four pixels
         # that lie in between them, as 4 C channels; these only have to be put in their place.
         y = F.conv2d(x, kernel, bias.repeat(4), padding=1)
@@ -73,19 +73,19 @@ class Operators:
         return y[:, :, 1:-1, 1:-1]
 
     def encode(self, network: IFRNet, img0: Tensor, img1: Tensor) -> Pair | None:
-        """The encoded pair (3, H, W) of any size at scale 1, or None where there is no kernel."""
+        """Return the encoded pair (3, H, W) for scale 1, or None where there is no kernel."""
         return None
 
     def synthesize(
         self, out: Tensor, flow: Tensor, pair: Pair, sampling: Sampling
     ) -> Tensor | None:
-        """The made picture from the last decoder's output, or None where there is no kernel.
+        """Return the picture from the last decoder's output, or None where there is no kernel.
 
         Args:
             out: (B, 8, H, W): the change of both flows, the mask before its sigmoid, the residual.
             flow: (B, 4, H / 2, W / 2).
-            pair: of scale 1.
-            sampling: of the pictures.
+            pair: a pair of scale 1.
+            sampling: how its pictures are sampled.
         """
         return None
 
@@ -94,16 +94,17 @@ EAGER = Operators()
 
 
 class Up(nn.ConvTranspose2d):
-    """A transposed convolution, kernel 4, stride 2: twice the resolution."""
+    """A transposed convolution with kernel 4 and stride 2, which doubles the resolution."""
 
     operators = EAGER
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 4, 2, 1)
-        self._frozen: Tensor | None = None
+        self._frozen: Tensor | None
+        self.register_buffer("_frozen", None, persistent=False)
 
     def freeze(self) -> None:
-        """Prepare the kernel for :meth:`Operators.up` once: the weights change no more."""
+        """Prepare the kernel of :meth:`Operators.up`, once the weights change no more."""
         self._frozen = self._kernel().contiguous(memory_format=torch.channels_last)
 
     def _kernel(self) -> Tensor:
@@ -113,7 +114,7 @@ class Up(nn.ConvTranspose2d):
         return taps.permute(3, 5, 1, 0, 2, 4).reshape(4 * outs, ins, 2, 2)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(B, in_channels, H, W) to (B, out_channels, 2 H, 2 W)."""
+        """Return (B, out_channels, 2 H, 2 W) from (B, in_channels, H, W)."""
         if not torch.is_inference_mode_enabled():
             return super().forward(x, output_size)
         assert self.bias is not None

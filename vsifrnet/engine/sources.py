@@ -42,9 +42,13 @@ class SourceFrame:
             return self._samples
 
     def picture(self, device: torch.device) -> Tensor:
-        """Return the frame on the device as RGB (3, H, W)."""
+        """Return the frame on the device as RGB (3, H, W), all numbers finite.
+
+        NaN is replaced by 0, infinity by 1 and negative infinity by 0.
+        """
         samples = self.samples.to(device, non_blocking=True)
-        return self._to_rgb(samples) if self._to_rgb else samples
+        # What is converted has integer samples, which are finite.
+        return self._to_rgb(samples) if self._to_rgb else samples.nan_to_num_(0.0, 1.0, 0.0)
 
 
 class Uploads:
@@ -82,9 +86,8 @@ class Uploads:
     def get(self, source: SourceFrame) -> Tensor:
         """Return the frame on the device, ready for the calling thread's stream.
 
-        NaN is replaced by 0, infinity by 1 and negative infinity by 0. On CUDA the caller must
-        hold the tensor until its stream is done with it, because the memory belongs to another
-        stream, which may reuse it as soon as it is freed.
+        On CUDA the caller must hold the tensor until its stream is done with it, because the
+        memory belongs to another stream, which may reuse it as soon as it is freed.
         """
         key = source.number
         with self._lock:
@@ -93,7 +96,6 @@ class Uploads:
             frame, ready = self._frames.get(key, (None, None))
         if frame is None:
             frame = source.picture(self.device)
-            frame.nan_to_num_(0.0, 1.0, 0.0)
             if self.device.type == "cuda":
                 ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 ready.record()

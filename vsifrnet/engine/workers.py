@@ -24,6 +24,7 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
+from vsifrnet.engine.downloads import Download
 from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.engine.memory import DeviceMemory, is_out_of_memory
 from vsifrnet.engine.sources import Convert, SourceFrame, Uploads
@@ -112,7 +113,7 @@ class Worker:
 
     def submit(
         self, first: SourceFrame, following: SourceFrame, t: Fraction, from_rgb: Convert | None
-    ) -> Future[Tensor]:
+    ) -> Future[Download]:
         """Make the picture of :meth:`Workers.make` after those that were submitted before."""
         return self._executor.submit(self._make, first, following, t, from_rgb)
 
@@ -134,7 +135,7 @@ class Worker:
 
     def _make(
         self, first: SourceFrame, following: SourceFrame, t: Fraction, from_rgb: Convert | None
-    ) -> Tensor:
+    ) -> Download:
         try:
             with torch.cuda.stream(self._stream) if self._stream else nullcontext():
                 with self._memory.first_picture() if self._needs_room else nullcontext():
@@ -143,7 +144,7 @@ class Worker:
                     picture = from_rgb(picture) if from_rgb else picture.to(pair[0].dtype)
                     self._needs_room = False
                 # The pair is held until the download ends, and so until the stream is done with it.
-                return picture if self._stream is None else self._download(picture)
+                return Download(picture, pair)
         except RuntimeError as error:
             if self._stream is not None:
                 # The pair is held until here for the same reason. A lost device fails again.
@@ -158,15 +159,6 @@ class Worker:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise torch.OutOfMemoryError(str(error)) from error
-
-    def _download(self, picture: Tensor) -> Tensor:
-        host = torch.empty(picture.shape, dtype=picture.dtype, pin_memory=True)
-        host.copy_(picture, non_blocking=True)
-        # A blocking event sleeps; a stream's synchronize would poll and occupy a core.
-        done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        done.record()
-        done.synchronize()
-        return host
 
 
 class Workers:
@@ -233,7 +225,7 @@ class Workers:
                 level, worker = self._level, slot % self._count % len(self._workers)
                 future = self._workers[worker].submit(*pair, t, from_rgb)
             try:
-                return future.result()
+                download = future.result()
             except torch.OutOfMemoryError:
                 if failed_at != level:
                     # Another worker's recording may have kept PyTorch from giving blocks back.
@@ -241,6 +233,9 @@ class Workers:
                     self._memory.release()
                 elif not self._retreat(level):
                     raise
+            else:
+                # The worker makes its next picture meanwhile.
+                return download.wait()
 
     def _retreat(self, level: int) -> bool:
         """Go on below ``level``; return False if there is nothing below."""

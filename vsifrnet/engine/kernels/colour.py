@@ -22,7 +22,7 @@ ROUND = tl.constexpr(12582912.0)  # 1.5 * 2**23: added and subtracted, it rounds
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """How one axis of chroma is resized: output k sums ``weights[k % groups]`` over its taps."""
+    """The resizing of one axis: output k is the sum of its taps by ``weights[k % groups]``."""
 
     weights: Tensor
     """(groups, taps), float32."""
@@ -88,7 +88,7 @@ def _yuv_to_rgb(
 
 
 def yuv_to_rgb(samples: Tensor, tables: Tables, dtype: torch.dtype) -> Tensor:
-    """RGB (3, H, W) in ``dtype`` of a frame's samples, plane after plane.
+    """Return RGB (3, H, W) in ``dtype`` of a frame's samples, plane after plane.
 
     Traffic: reads the samples, writes the picture. Eager: 15 operators, most of float32 pictures.
     """
@@ -170,7 +170,7 @@ def _rgb_to_yuv(
 
 
 def rgb_to_yuv(picture: Tensor, tables: Tables) -> Tensor:
-    """The samples of an RGB picture (3, H, W), whose rows may be parts of longer ones, rounded.
+    """Return the rounded samples of a picture (3, H, W), whose rows may be parts of longer ones.
 
     Traffic: reads the picture, writes the samples. Eager: 12 operators, most of float32 pictures.
     """

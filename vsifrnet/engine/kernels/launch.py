@@ -1,4 +1,4 @@
-"""Starts Triton kernels. What counts bytes and kernels replaces :func:`launch` by its own."""
+"""Starts Triton kernels; a script that counts traffic replaces :func:`launch` by its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["blocks", "launch", "pixel_stride"]
 
 MOST_ELEMENTS = 2**31 - 1
-"""The kernels count in 32 bits."""
+"""The kernels count elements in 32 bits."""
 
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: object, **constants: object) -> None:
@@ -25,15 +25,15 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: object, **constants: 
 
 
 def blocks(count: int, block: int) -> int:
-    """Number of blocks that ``count`` elements take."""
+    """Return the number of blocks that ``count`` elements take."""
     return -(-count // block)
 
 
 def pixel_stride(x: Tensor) -> int:
-    """Elements from one pixel of ``x`` (B, C, H, W) to the next, of all rows and pictures.
+    """Return the elements from one pixel of ``x`` (B, C, H, W) to the next one.
 
     Raises:
-        ValueError: its channels do not lie together, or its pixels not in one even row.
+        ValueError: its channels do not lie together, or its pixels are not evenly spaced.
     """
     batch, channels, height, width = x.shape
     # The last axis of more than one entry says how far apart pixels are.

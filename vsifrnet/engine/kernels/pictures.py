@@ -109,13 +109,13 @@ def _arrange(
 def load_pair(
     img0: Tensor, img1: Tensor, *, multiple: int, channels: int, dtype: torch.dtype
 ) -> Loaded:
-    """Both pictures (3, H, W) for a network of ``dtype`` that takes ``channels``.
+    """Return both pictures (3, H, W) for a network of ``dtype`` that takes ``channels``.
 
     Args:
         img0, img1: RGB, finite, of one floating-point type, on the network's device.
-        multiple: of the padded sides.
-        channels: at least 3.
-        dtype: of what the network sees.
+        multiple: the padded sides are multiples of it.
+        channels: number of channels that the network takes, at least 3.
+        dtype: precision of what the network sees.
 
     Traffic: reads the pictures twice, writes both results. Eager: the limits, the clamping, the
     mean, the padding, the subtraction and the conversion each read, and most of them write, both.
