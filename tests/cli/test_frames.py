@@ -271,11 +271,43 @@ def test_names_the_picture_that_is_wrong(source, tmp_path, capsys):
     save(source / "f10.png", seed=0, size=(32, 40))
     assert frames(source, out) == 1
     assert "f10.png is 40x32, the pictures before it are 48x32" in capsys.readouterr().err
-    Image.new("RGBA", SIZE[::-1], (0, 0, 0, 128)).save(source / "f10.png")
-    assert frames(source, out, "--overwrite") == 1
-    assert "f10.png has transparent places" in capsys.readouterr().err
-    Image.new("RGBA", SIZE[::-1], (0, 0, 0, 255)).save(source / "f10.png")
-    assert frames(source, out, "--overwrite") == 0
+
+
+def test_transparency_is_interpolated(tmp_path, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for n in range(3):
+        picture = np.zeros((48, 64, 4), np.uint8)
+        picture[..., :3] = (0, 255, 0)  # which must not show
+        picture[12:36, 8 + 4 * n : 32 + 4 * n] = (200, 60, 90, 255)
+        Image.fromarray(picture).save(source / f"{n}.png")
+    assert frames(source, out) == 0
+    with Image.open(out / "00000002.png") as image:
+        made = np.asarray(image).astype(int)
+    alpha = made[24, :, 3] > 127
+    assert (np.flatnonzero(alpha)[[0, -1]] == [10, 33]).all()
+    assert np.abs(made[24, alpha, :3] - (200, 60, 90)).max() < 12
+    assert frames(source, tmp_path / "jpg", "--pattern", "%d.jpg") == 1
+    assert "JPEG cannot store transparency" in capsys.readouterr().err
+
+
+def test_pictures_of_one_orientation_come_out(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise
+    for n in range(3):
+        picture = np.zeros((32, 48, 3), np.uint8)
+        picture[:, 4 * n : 4 * n + 16] = 255
+        Image.fromarray(picture).save(source / f"{n}.jpg", exif=exif, quality=95)
+    assert frames(source, out, "--pattern", "%d.jpg") == 0
+    for n in range(1, 7):
+        with Image.open(out / f"{n}.jpg") as image:
+            assert image.size == (32, 48)
+            assert image.getexif().get(0x0112, 1) == 1
+            lit = np.flatnonzero(np.asarray(image.convert("L"))[:, 16] > 127)
+            # The first column becomes the first row.
+            assert abs(lit[0] - 4 * min((n - 1) / 2, 2)) <= 1.5
 
 
 @pytest.mark.parametrize("depth", [8, 16])

@@ -24,7 +24,7 @@ Interpolate a folder of pictures (.png, .jpg, .webp, .avif) in their natural ord
 Output picture n (from 1) shows the input at time (n - 1) / multi, as in the filter: where that
 is an input picture, it is that one (the file itself is copied where the suffix stays); cuts are
 held, equal pictures cost nothing, the last picture stays to the end. Pictures that are in OUT
-already are kept, so a run that was stopped goes on. Transparent pictures are refused."""
+already are kept, so a run that was stopped goes on."""
 
 
 def add_parser(subparsers: options.Subparsers) -> None:

@@ -12,6 +12,8 @@ from vsifrnet.cli import options
 from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vsifrnet.engine.interpolator import Interpolator
     from vsifrnet.media.pictures import Picture
 
@@ -26,7 +28,7 @@ Make pictures between two pictures A and B.
 
 OUT is a picture (.png, .jpg, .webp, .avif), a name with %d for several pictures, or an
 animation of A, the pictures between, and B (.gif, .apng, .webp where several are made, .mp4).
-16-bit PNG stays 16-bit. Transparency is interpolated along with the colours, in a second run."""
+16-bit PNG stays 16-bit. Transparency moves along with the colours."""
 
 
 def add_parser(subparsers: options.Subparsers) -> None:
@@ -149,25 +151,23 @@ def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
 
 def _between(interpolator: Interpolator, first: Picture, second: Picture, t: Fraction) -> Picture:
     """The picture at ``t``, in the kind of the two."""
-    import torch
-
     from vsifrnet.media.pictures import Picture
 
     depth, grey = max(first.depth, second.depth), first.grey and second.grey
     icc = first.icc if first.icc == second.icc else None
-    if first.alpha is None and second.alpha is None:
-        rgb = interpolator(first.rgb, second.rgb, t, key="rgb").cpu()
-        return Picture(rgb=rgb, depth=depth, grey=grey, icc=icc)
-    # What shows of a colour is its product with alpha; colours under transparent places are
-    # arbitrary, and must not spread. Alpha itself goes through the network as a grey picture.
-    alphas = [torch.ones(p.rgb.shape[1:]) if p.alpha is None else p.alpha for p in (first, second)]
-    alpha0, alpha1 = alphas
-    product = interpolator(first.rgb * alpha0, second.rgb * alpha1, t).cpu()
-    alpha = interpolator(alpha0.expand(3, -1, -1), alpha1.expand(3, -1, -1), t).cpu().mean(0)
-    # Below half a step nothing shows, and the quotient would be noise.
-    visible = alpha > 0.5 / (2**depth - 1)
-    rgb = torch.where(visible, product / alpha.clamp(min=1e-6), torch.zeros(())).clamp(0, 1)
-    return Picture(rgb=rgb, alpha=alpha, depth=depth, grey=grey, icc=icc)
+    img0, img1 = _planes(first), _planes(second)
+    made = interpolator(img0, img1, t, key="pair").cpu()
+    alpha = made[3] if len(made) > 3 else None
+    return Picture(rgb=made[:3], alpha=alpha, depth=depth, grey=grey, icc=icc)
+
+
+def _planes(picture: Picture) -> Tensor:
+    """Return colours, and alpha where the picture has one, as (3 or 4, H, W)."""
+    import torch
+
+    if picture.alpha is None:
+        return picture.rgb
+    return torch.cat((picture.rgb, picture.alpha[None]))
 
 
 def _animate(all_pictures: list[Picture], arguments: argparse.Namespace) -> None:

@@ -21,11 +21,13 @@ The result depends on frames k-2 to k+3; the clip's first and last frame stand i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import vapoursynth as vs
 from vsutil import EXPR_VARS, depth, split
 
-__all__ = ["DEFAULT_THRESHOLD", "equal_frames", "held_frames", "is_equal", "is_held"]
+__all__ = ["DEFAULT_THRESHOLD", "equal_alpha", "equal_frames", "held_frames", "is_equal", "is_held"]
 
 DEFAULT_THRESHOLD = 2.5
 """The default threshold in 8-bit steps; docs/detectors.md says how it was chosen."""
@@ -60,6 +62,14 @@ def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:
     for plane, name in enumerate(names):
         stats = core.std.PlaneStats(stats, following, plane=plane, prop=name)
     return core.std.CopyFrameProps(blank, stats, props=[f"{name}Diff" for name in names])
+
+
+def equal_alpha(frame: vs.VideoFrame, following: vs.VideoFrame) -> bool:
+    """Return whether two frames carry the same ``_Alpha``, or none."""
+    planes: list[Any] = [f.props.get("_Alpha") for f in (frame, following)]
+    if planes[0] is None or planes[1] is None:
+        return planes[0] is planes[1]
+    return np.array_equal(np.asarray(planes[0][0]), np.asarray(planes[1][0]))
 
 
 def is_equal(props: Mapping[str, object]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import vapoursynth as vs
 
 from vsifrnet.detect.clips import blank, cached, shift, uncached
-from vsifrnet.detect.held import equal_frames, held_frames, is_equal, is_held
+from vsifrnet.detect.held import equal_alpha, equal_frames, held_frames, is_equal, is_held
 from vsifrnet.detect.scenes import gap_scores, is_cut, is_flash
 
 __all__ = ["DUP_MAX", "Fact", "Gap", "Kind", "decide", "pairs", "plan"]
@@ -94,7 +94,8 @@ def plan(
     held only if every sample is equal; otherwise also if it differs by less than ``dup_threshold``.
     """
     canvas = blank(clip)
-    seen = [equal_frames(clip)]
+    alpha = uncached(canvas.std.CopyFrameProps(clip, props=["_Alpha"]))
+    seen = [equal_frames(clip), alpha, shift(alpha, 1)]
     if dup_max:
         seen.append(held_frames(clip, dup_threshold))
     if sc_threshold is not None:
@@ -152,9 +153,12 @@ class _Detect:
         self._sc_threshold = sc_threshold
 
     def __call__(self, n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        canvas, equal, *others = f
+        canvas, equal, alpha, next_alpha, *others = f
+        fact = self._fact(n, equal, others)
+        if fact.held and not equal_alpha(alpha, next_alpha):
+            fact = fact._replace(held=False)
         frame = canvas.copy()
-        frame.props.update(self._fact(n, equal, others)._asdict())
+        frame.props.update(fact._asdict())
         return frame
 
     def _fact(self, n: int, equal: vs.VideoFrame, others: list[vs.VideoFrame]) -> Fact:

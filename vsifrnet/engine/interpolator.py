@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vsifrnet.argument_table import HALVINGS
 from vsifrnet.engine.align import aligned
+from vsifrnet.engine.alpha import multiplied, opaque, straight
 from vsifrnet.engine.backend import DTYPES, Backend, describe
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
 from vsifrnet.engine.operators import Up
@@ -102,22 +103,27 @@ class Interpolator:
         Args:
             img0, img1: (3, H, W), RGB, finite, on any device, of any floating-point dtype. The
                 network sees the values clamped to [0, 1]; values beyond are moved with the rest.
+                With (4, H, W) the last plane is alpha, which moves as the colours do; a picture
+                without it is opaque.
             t: above 0 and below 1.
             key: names the pair. A call with the same key as the previous call reuses the encoded
                 pair, with the same result; a call with None never does.
 
         Returns:
-            (3, H, W), float32, in [0, 1] or the range of the pair, on the network's device.
+            (3, H, W), float32, in [0, 1] or the range of the pair, on the network's device; with
+            alpha (4, H, W).
 
         Raises:
             ValueError: the weights ignore ``t`` and repeated halving does not reach it.
             InputError: the precision of the network makes NaN on its device.
         """
-        picture = self._interpolate(img0, img1, t, key)
+        plain = img0.shape[0] == 3 == img1.shape[0]
+        interpolate = self._interpolate if plain else self._interpolate_alpha
+        picture = interpolate(img0, img1, t, key)
         if not self._is_checked:
             if not bool(picture.isfinite().all()):
                 self._fall_back()
-                picture = self._interpolate(img0, img1, t, key)
+                picture = interpolate(img0, img1, t, key)
             self._is_checked = True
         return picture
 
@@ -137,11 +143,16 @@ class Interpolator:
         self._network = self._fallback()
         self._runner = self._make_runner(self._network)
 
+    def _interpolate_alpha(self, img0: Tensor, img1: Tensor, t: Fraction, key: Hashable) -> Tensor:
+        pair = opaque(img0), opaque(img1)
+        made = self._interpolate(multiplied(pair[0]), multiplied(pair[1]), t, key)
+        return straight(made, pair)
+
     def _interpolate(self, img0: Tensor, img1: Tensor, t: Fraction, key: Hashable) -> Tensor:
         if not self._network.operators.proven:
             from vsifrnet.engine.kernels import settle
 
-            settle(self._network, img0, img1, scale=self._scale)
+            settle(self._network, img0[:3], img1[:3], scale=self._scale)
         if key is None or key != self._key:
             self._key, self._halves = None, {}
             self._runner.encode(img0, img1)

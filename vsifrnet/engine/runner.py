@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsifrnet.engine.ops import pair_mean
+from vsifrnet.engine.ops import blend, pair_mean
 from vsifrnet.network import IFRNet, Pair
 
 __all__ = ["EagerRunner", "Runner"]
@@ -26,10 +26,16 @@ class Runner(Protocol):
     """Encodes a pair, then makes pictures at any number of times t. Not thread-safe."""
 
     def encode(self, img0: Tensor, img1: Tensor) -> None:
-        """Replace the pair by two pictures (3, H, W), RGB, mostly in [0, 1]."""
+        """Replace the pair by two pictures (3, H, W), RGB, mostly in [0, 1].
+
+        They may have more planes (4, H, W), which move as the colours do.
+        """
 
     def decode(self, t: float) -> Tensor:
-        """Return the picture at ``t``: (3, H, W), float32, in [0, 1] or the range of the pair."""
+        """Return the picture at ``t``, float32, in [0, 1] or the range of the pair.
+
+        It has as many planes as the pictures of the pair.
+        """
 
     def clear(self) -> None:
         """Free the pair and everything that is kept for speed."""
@@ -46,12 +52,14 @@ class EagerRunner:
         # Runs whose results are averaged: unchanged, mirrored left-right, upside down, and both.
         self._flips: tuple[list[int], ...] = ([], [3], [2], [2, 3]) if ensemble else ([],)
         self._pairs: list[Pair] = []
+        self._more: list[Tensor] = []
+        """Planes of the pair beside RGB, one tensor for each of its runs."""
         self._size = 0, 0
 
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`; the pictures may be on any device, of any floating-point dtype."""
-        self._pairs = []
-        if self._scale == 1.0 and len(self._flips) == 1:
+        self._pairs, self._more = [], []
+        if self._scale == 1.0 and len(self._flips) == 1 and img0.shape[0] == 3:
             images = img0.to(self.device), img1.to(self.device)
             if encoded := self._network.operators.encode(self._network, *images):
                 self._pairs, self._size = [encoded], (img0.shape[1], img0.shape[2])
@@ -60,6 +68,8 @@ class EagerRunner:
         dtype = torch.float32 if self.device.type == "cpu" else img0.dtype
         pair = [img[None].to(self.device, dtype) for img in (img0, img1)]
         height, width = self._size = img0.shape[1], img0.shape[2]
+        more = [img[:, 3:] for img in pair] if img0.shape[0] > 3 else []
+        pair = [img[:, :3] for img in pair] if more else pair
         low, high = torch.aminmax(torch.stack([torch.stack(img.aminmax()) for img in pair]))
         # Values beyond [0, 1] (whiter than white, colours beyond RGB) are moved with the picture,
         # or they would flicker; the network only sees [0, 1], as in its training. On CUDA nothing
@@ -72,6 +82,7 @@ class EagerRunner:
             # A replicated border neither shifts the mean nor adds an edge to the picture.
             border = partial(F.pad, pad=(0, right, 0, bottom), mode="replicate")
             pair, seen = [border(img) for img in pair], [border(img) for img in seen]
+            more = [border(img) for img in more]
         for flip in self._flips:
             flipped = [img.flip(flip) for img in seen] if flip else seen
             encoded = self._network.encode(*flipped, scale=self._scale, mean=mean)
@@ -81,6 +92,8 @@ class EagerRunner:
                 limits = low.clamp(max=0.0), high.clamp(min=1.0)
                 encoded = replace(encoded, pictures=pictures, limits=limits)
             self._pairs.append(encoded)
+            if more:
+                self._more.append(torch.cat([img.flip(flip) for img in more]).float())
 
     def decode(self, t: float) -> Tensor:
         """See :class:`Runner`."""
@@ -90,13 +103,27 @@ class EagerRunner:
     def decode_at(self, t: Tensor) -> Tensor:
         """Return what :meth:`decode` does, for the time as a tensor (1,) on the device."""
         height, width = self._size
-        pictures = [self._network.picture(pair, t) for pair in self._pairs]
+        if self._more:
+            runs = zip(self._pairs, self._more, strict=True)
+            pictures = [self._decode_all(pair, more, t) for pair, more in runs]
+        else:
+            pictures = [self._network.picture(pair, t) for pair in self._pairs]
         picture = pictures[0]
         if len(pictures) > 1:
             back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]
             picture = torch.stack(back).mean(0)
         return picture[0, :, :height, :width]
 
+    def _decode_all(self, pair: Pair, more: Tensor, t: Tensor) -> Tensor:
+        """Return the picture with more planes of the pair (2, C, H, W) as further channels.
+
+        They take the picture's flows and mask, and stay in their range.
+        """
+        made = self._network.decode(pair, t)
+        flows = torch.cat((made.flows0[0], made.flows1[0]), dim=1)
+        planes = blend(more, flows, made.mask, self._network.sampling)
+        return torch.cat((made.image, planes.clamp(*more.aminmax())), dim=1)
+
     def clear(self) -> None:
         """See :class:`Runner`."""
-        self._pairs = []
+        self._pairs, self._more = [], []

@@ -26,10 +26,12 @@ __all__ = [
     "from_rgb",
     "layout",
     "read",
+    "read_alpha",
     "read_samples",
     "rgb_format",
     "to_rgb",
     "write",
+    "write_alpha",
     "write_samples",
 ]
 
@@ -92,6 +94,39 @@ def write_samples(samples: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
     for part, plane in _by_plane(samples.cpu(), planes):
         np.copyto(plane, part)
     return frame
+
+
+def read_alpha(frame: vs.VideoFrame) -> NDArray[np.float32] | None:
+    """Return the alpha channel that a frame carries as ``_Alpha``: (H, W) in [0, 1], or None.
+
+    Raises:
+        ValueError: it is not one plane of the frame's size.
+    """
+    alpha: Any = frame.props.get("_Alpha")
+    if alpha is None:
+        return None
+    size = alpha.width, alpha.height
+    if size != (frame.width, frame.height) or alpha.format.color_family != vs.GRAY:
+        raise ValueError(
+            f"_Alpha is {alpha.format.name} of {size[0]}x{size[1]}: must be GRAY of "
+            f"{frame.width}x{frame.height}"
+        )
+    return np.asarray(alpha[0]).astype(np.float32) / np.float32(_largest(alpha.format))
+
+
+def write_alpha(alpha: NDArray[np.floating[Any]], like: vs.VideoFrame) -> vs.VideoFrame:
+    """Return an alpha channel (H, W) in [0, 1] as a frame of the format and props of ``like``."""
+    frame = like.copy()
+    largest = _largest(like.format)
+    values = np.clip(alpha, 0.0, 1.0) * largest
+    if like.format.sample_type == vs.INTEGER:
+        values = np.round(values)
+    np.copyto(np.asarray(frame[0]), values, casting="unsafe")
+    return frame
+
+
+def _largest(form: vs.VideoFormat) -> int:
+    return 2**form.bits_per_sample - 1 if form.sample_type == vs.INTEGER else 1
 
 
 def _by_plane(

@@ -9,18 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-import torch
 import vapoursynth as vs
 
 from vsifrnet.detect.clips import uncached
 from vsifrnet.detect.plan import Gap, Kind
+from vsifrnet.engine.alpha import blend
 from vsifrnet.engine.backend import explain
 from vsifrnet.engine.workers import Workers
 from vsifrnet.errors import InputError
-from vsifrnet.graph import frames
 from vsifrnet.graph.frames import Colour
 from vsifrnet.graph.timeline import Position, Timeline
-from vsifrnet.graph.transport import Transport
+from vsifrnet.graph.transport import RGB, Transport
 
 __all__ = ["Blend", "Finish", "Make", "Pick", "WarnOnce", "shows_right"]
 
@@ -72,14 +71,16 @@ class Make:
 class Blend:
     """ModifyFrame: the left and the right frame of a cut, mixed by their distance in time."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, transport: RGB) -> None:
         self._timeline = timeline
+        self._transport = transport
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
         """``f`` is the left and the right frame as RGB."""
         phase = float(self._timeline.position(n).phase)
-        left, right = (frames.read(frame).float().nan_to_num_(0.0, 1.0, 0.0) for frame in f)
-        return frames.write(torch.lerp(left, right, phase), like=f[0])
+        left, right = (self._transport.source(n, frame).samples for frame in f)
+        pair = [img.float().nan_to_num_(0.0, 1.0, 0.0) for img in (left, right)]
+        return self._transport.write(blend(pair[0], pair[1], phase), like=f[0])
 
 
 class Finish:
@@ -96,16 +97,16 @@ class Finish:
         self._left = left
         self._matrix = matrix
         self._warn = warn
-        self._finished: dict[tuple[vs.VideoNode, Colour], vs.VideoNode] = {}
+        self._finished: dict[tuple[vs.VideoNode, Colour, bool], vs.VideoNode] = {}
 
     def __call__(self, n: int, made: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
-        """Return the node for output frame ``n``, one for each ``made`` and each colour.
+        """Return the node for output frame ``n``, one for each ``made`` and each kind of frame.
 
         Raises:
             vs.Error: the colour of ``left`` cannot be converted.
         """
-        colour = Colour.of(left.props)
-        if (made, colour) not in self._finished:
+        colour, alpha = Colour.of(left.props), "_Alpha" in left.props
+        if (made, colour, alpha) not in self._finished:
             try:
                 colour.check(self._left.format)
             except InputError as error:
@@ -115,8 +116,22 @@ class Finish:
             if left.props.get("_FieldBased", 0):
                 self._warn("frames are marked as interlaced, and treated as progressive")
             node = self._transport.finish(made, colour)
-            self._finished[made, colour] = uncached(node.std.CopyFrameProps(self._left))
-        return self._finished[made, colour]
+            if alpha:
+                node = node.std.ModifyFrame([node, self._left], _keep_alpha)
+            else:
+                node = node.std.CopyFrameProps(self._left)
+            self._finished[made, colour, alpha] = uncached(node)
+        return self._finished[made, colour, alpha]
+
+
+def _keep_alpha(n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
+    """ModifyFrame: the first of ``f`` with the props of the second, but with its own alpha."""
+    made, left = f
+    frame = made.copy()
+    frame.props.clear()
+    frame.props.update(left.props)
+    frame.props["_Alpha"] = made.props["_Alpha"]
+    return frame
 
 
 class Pick:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 import vapoursynth as vs
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vsifrnet.engine.backend import Backend
@@ -44,7 +46,10 @@ class Transport(Protocol):
         """
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
-        """Return what was made as a frame of ``clip``'s format, without props."""
+        """Return what was made as a frame of ``clip``'s format, without props.
+
+        It gets ``_Alpha`` where ``like``, a frame of ``clip``, has one.
+        """
 
     def finish(self, node: vs.VideoNode, colour: Colour) -> vs.VideoNode:
         """Return frames that :meth:`write` wrote in the source's format, as of that ``colour``."""
@@ -82,14 +87,19 @@ class RGB:
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """See :class:`Transport`."""
-        return SourceFrame(number, partial(frames.read, frame, pinned=self._pinned))
+        return SourceFrame(number, partial(self._read, frame))
+
+    def _read(self, frame: vs.VideoFrame) -> Tensor:
+        picture = frames.read(frame, pinned=self._pinned)
+        alpha = frames.read_alpha(frame)
+        return picture if alpha is None else _joined(picture, torch.from_numpy(alpha))
 
     def from_rgb(self, colour: Colour) -> None:
         """See :class:`Transport`."""
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
         """See :class:`Transport`."""
-        return frames.write(made, like)
+        return _with_alpha(frames.write(made[:3], like), made[3:].float().numpy(), like)
 
     def finish(self, node: vs.VideoNode, colour: Colour) -> vs.VideoNode:
         """See :class:`Transport`."""
@@ -109,7 +119,7 @@ class YUV:
         kernels: bool = False,
     ) -> None:
         """See :class:`RGB`; ``kernels`` converts with Triton."""
-        self.clip = clip.std.RemoveFrameProps("_Alpha")  # a node of our own, whose cache is ours
+        self.clip = clip.std.RemoveFrameProps("_PictType")  # a node of our own, with its own cache
         self._matrix = matrix
         self._pinned = pinned
         self._kernels = kernels
@@ -121,19 +131,34 @@ class YUV:
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """See :class:`Transport`."""
         colour = Colour.of(frame.props)
+        alpha = frames.read_alpha(frame)
 
         def to_rgb(samples: Tensor) -> Tensor:  # called with a worker's stream
-            return self._converter(colour, samples.device).to_rgb(samples, self._dtype)
+            picture = self._converter(colour, samples.device).to_rgb(samples, self._dtype)
+            return picture if alpha is None else _joined(picture, torch.from_numpy(alpha))
 
         return SourceFrame(number, partial(frames.read_samples, frame, pinned=self._pinned), to_rgb)
 
     def from_rgb(self, colour: Colour) -> Convert:
         """See :class:`Transport`."""
-        return lambda picture: self._converter(colour, picture.device).from_rgb(picture)
+
+        def from_rgb(picture: Tensor) -> Tensor:
+            converter = self._converter(colour, picture.device)
+            if picture.shape[0] == 3:
+                return converter.from_rgb(picture)
+            samples = converter.from_rgb(picture[:3])
+            # Alpha travels in the same tensor, as integers from 0 to the largest of its dtype.
+            alpha = picture[3:].flatten() * torch.iinfo(samples.dtype).max
+            return torch.cat((samples, alpha.round().to(samples.dtype)))
+
+        return from_rgb
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
         """See :class:`Transport`."""
-        return frames.write_samples(made, like)
+        count = sum(np.asarray(like[p]).size for p in range(like.format.num_planes))
+        alpha = made[count:].float().numpy() / torch.iinfo(made.dtype).max
+        alpha = alpha.reshape(-1, like.height, like.width)
+        return _with_alpha(frames.write_samples(made[:count], like), alpha, like)
 
     def finish(self, node: vs.VideoNode, colour: Colour) -> vs.VideoNode:
         """See :class:`Transport`."""
@@ -148,3 +173,16 @@ class YUV:
                     from vsifrnet.graph.yuv_kernels import settled_converter as make  # Triton
                 self._converters[colour, device] = make(layout, device)
             return self._converters[colour, device]
+
+
+def _joined(picture: Tensor, alpha: Tensor) -> Tensor:
+    """Return a picture (3, H, W) and alpha (H, W) as one (4, H, W), where the picture is."""
+    return torch.cat((picture, alpha[None].to(picture)))
+
+
+def _with_alpha(frame: vs.VideoFrame, alpha: NDArray[Any], like: vs.VideoFrame) -> vs.VideoFrame:
+    """Return ``frame`` with its alpha (0 or 1 planes, H, W), if ``like`` has one."""
+    form: Any = like.props.get("_Alpha")
+    if len(alpha) and form is not None:
+        frame.props["_Alpha"] = frames.write_alpha(alpha[0], form)
+    return frame

@@ -90,7 +90,7 @@ def build(
         for slot in range(len(workers.slots))
     ]
     cut = [retime(rgb.clip), retime(shift(rgb.clip, 1))]
-    blended = uncached(cut[0].std.ModifyFrame(cut, Blend(timeline)))
+    blended = uncached(cut[0].std.ModifyFrame(cut, Blend(timeline, rgb)))
     finish_made = Finish(transport, left, options.matrix, warn)
     finish_blended = Finish(rgb, left, options.matrix, warn)
 

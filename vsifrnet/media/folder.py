@@ -17,12 +17,16 @@ import vapoursynth as vs
 
 from vsifrnet.errors import InputError
 from vsifrnet.files import same_file
+from vsifrnet.graph.frames import read_alpha, write_alpha
 from vsifrnet.graph.timeline import UniformTimeline
 from vsifrnet.media import pictures
 from vsifrnet.media.pictures import Header, Picture
 from vsifrnet.media.results import Results, made_of
 
 __all__ = ["Folder", "Job", "open_clip", "scan"]
+
+JPEG = (".jpg", ".jpeg")
+"""Names of pictures without an alpha channel."""
 
 AHEAD = 4
 """Pictures that are read before they are asked for, and made ones that wait to be written."""
@@ -39,6 +43,8 @@ class Folder:
     """Of the deepest picture: 8 or 16."""
     grey: bool
     """All pictures are."""
+    alpha: bool
+    """Any picture has an alpha channel."""
     turned: frozenset[Path] = frozenset()
     """Pictures whose files say that they are to be shown turned; they are read upright."""
 
@@ -70,6 +76,7 @@ def scan(root: Path) -> Folder:
         height=first.height,
         depth=max(header.depth for header in headers),
         grey=all(header.grey for header in headers),
+        alpha=any(header.alpha for header in headers),
         turned=frozenset(p for p, header in zip(paths, headers, strict=True) if header.turned),
     )
 
@@ -90,8 +97,8 @@ def _check(path: Path, header: Header, first: Header) -> None:
 def open_clip(folder: Folder, *, loaders: int) -> Iterator[vs.VideoNode]:
     """The pictures as a clip of RGB24 or RGB48, decoded ahead by ``loaders`` threads.
 
-    Its frames can be had until the context ends. A damaged picture, or one with transparency, is
-    an error of its frame.
+    Its frames can be had until the context ends. A damaged picture is an error of its frame. Where
+    a picture has transparency, all frames have ``_Alpha``.
     """
     form = vs.RGB48 if folder.depth == 16 else vs.RGB24
     canvas = vs.core.std.BlankClip(
@@ -112,7 +119,7 @@ class _Load:
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         wanted = range(n, min(n + 1 + AHEAD, len(self._folder.paths)))
         self._waiting = {
-            k: self._waiting.get(k) or self._pool.submit(_read, self._folder.paths[k])
+            k: self._waiting.get(k) or self._pool.submit(pictures.read, self._folder.paths[k])
             for k in wanted
         }
         try:
@@ -124,14 +131,17 @@ class _Load:
         samples = (picture.rgb * largest).round().numpy()
         for p in range(3):
             np.copyto(np.asarray(frame[p]), samples[p], casting="unsafe")
+        if self._folder.alpha:
+            frame.props["_Alpha"] = self._alpha(picture)
         return frame
 
-
-def _read(path: Path) -> Picture:
-    picture = pictures.read(path)
-    if picture.alpha is not None and bool((picture.alpha < 1).any()):
-        raise InputError(f"{path} has transparent places: flatten it onto a background first")
-    return picture
+    def _alpha(self, picture: Picture) -> vs.VideoFrame:
+        form = vs.core.get_video_format(vs.GRAY16 if self._folder.depth == 16 else vs.GRAY8)
+        frame = vs.core.create_video_frame(form, self._folder.width, self._folder.height)
+        frame.props["_Range"] = vs.RANGE_FULL
+        size = self._folder.height, self._folder.width
+        alpha = np.ones(size, np.float32) if picture.alpha is None else picture.alpha.numpy()
+        return write_alpha(alpha, like=frame)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +221,9 @@ class Job:
             )
 
     def _copy(self, n: int, original: Path, results: Results) -> None:
-        _read(original)  # refuses a damaged picture, which once copied would stay in later runs
+        pictures.read(
+            original
+        )  # refuses a damaged picture, which once copied would stay in later runs
         with results.writing(self.name(n)) as partial:
             shutil.copyfile(original, partial)
 
@@ -219,8 +231,12 @@ class Job:
         largest = 2**self.source.depth - 1
         with request.result() as frame:
             planes = np.stack([np.asarray(frame[p]) for p in range(3)])
+            alpha = read_alpha(frame)
+        if alpha is not None and alpha.min() == 1 and Path(self.pattern).suffix.lower() in JPEG:
+            alpha = None
         picture = Picture(
             rgb=torch.from_numpy(planes.astype(np.float32) / largest),
+            alpha=None if alpha is None else torch.from_numpy(alpha),
             depth=self.source.depth,
             grey=self.source.grey,
         )

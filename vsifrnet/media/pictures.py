@@ -51,6 +51,8 @@ class Header(NamedTuple):
     depth: int
     """Bits a sample: 8 or 16."""
     grey: bool
+    alpha: bool
+    """It has an alpha channel, or a colour that is transparent."""
     turned: bool
     """The file says that the picture is to be shown turned or mirrored."""
 
@@ -87,7 +89,8 @@ def header(path: Path) -> Header:
         orientation = image.getexif().get(0x0112, 1) if _turned(image) else 1
         if orientation >= 5:
             width, height = height, width
-        return Header(width, height, *_kind(path, image), turned=orientation != 1)
+        alpha = image.has_transparency_data
+        return Header(width, height, *_kind(path, image), alpha, turned=orientation != 1)
 
 
 def read(path: Path) -> Picture:
