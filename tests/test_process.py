@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,9 @@ ifrnet(clip, multi=3).set_output()
 """
 
 
-def run(*command: str) -> subprocess.CompletedProcess[bytes]:
+def run(*command: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)} | variables
     return subprocess.run(
         command, capture_output=True, check=True, env=environment, cwd=ROOT, timeout=300
     )
@@ -114,3 +115,20 @@ assert resident() - before < 60, (before, resident())
     if not Path("/proc/self/statm").exists():
         pytest.skip("needs Linux")
     assert run(sys.executable, "-c", code).stdout == b""
+
+
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_names_that_are_not_ascii_in_a_c_locale(utf8: str, tmp_path: Path) -> None:
+    """As in containers, where Python's encoding of file names is ASCII inside vspipe."""
+    model, times = tmp_path / "mödel.safetensors", tmp_path / "zeiten ü.txt"
+    shutil.copy(ROOT / "vsifrnet" / "models" / "ifrnet_s.safetensors", model)
+    times.write_text("# timecode format v2\n0\n40\n100\n")
+    script = tmp_path / "script.vpy"
+    script.write_text(
+        "import vapoursynth as vs\nfrom vsifrnet import ifrnet\n"
+        "clip = vs.core.std.BlankClip(width=64, height=48, format=vs.RGBS, length=3)\n"
+        f"ifrnet(clip, model={str(model)!r}, fps_num=25, fps_den=1, timecodes={str(times)!r},\n"
+        "       device='cpu').set_output()\n",
+        encoding="utf-8",
+    )
+    run("vspipe", str(script), ".", LC_ALL="C", PYTHONUTF8=utf8, PYTHONCOERCECLOCALE="0")

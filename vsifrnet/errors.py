@@ -16,6 +16,7 @@ __all__ = [
     "TrainingError",
     "VsifrnetError",
     "WeightsError",
+    "without_traceback",
 ]
 
 
@@ -53,3 +54,16 @@ class DataError(TrainingError):
 
 class NotFiniteError(TrainingError):
     """The loss, a gradient or a weight became NaN or infinite."""
+
+
+def without_traceback(message: str) -> str:
+    """Reduce the message of a ``vapoursynth.Error`` to what was wrong.
+
+    VapourSynth makes a whole traceback the message where Python code that makes a frame raises.
+    """
+    lines = [line for line in message.splitlines() if line.strip()]
+    if not any(line.startswith("Traceback (most recent call last)") for line in lines):
+        return message
+    first = next(n for n in reversed(range(len(lines))) if lines[n].startswith("  ")) + 1
+    name, _, text = "\n".join(lines[first:]).partition(": ")
+    return text if name.isidentifier() or "." in name else f"{name}: {text}"

@@ -18,6 +18,7 @@ from vsifrnet.errors import InputError
 __all__ = [
     "check_new",
     "claim_folder",
+    "encodable",
     "exclusive",
     "location",
     "refuse_other_settings",
@@ -27,6 +28,19 @@ __all__ = [
 
 SETTINGS = ".vsifrnet.json"
 """Name of the file in a folder of results that says how they were made."""
+
+
+def encodable(path: Path) -> Path:
+    """Return a path in a form that this Python can hand to the system.
+
+    In a C locale, as in containers, the Python inside vspipe knows ASCII names only; it takes the
+    bytes of others as surrogates, which it does not understand but passes on.
+    """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return Path(os.fsdecode(str(path).encode()))
+    return path
 
 
 def location(path: Path) -> str:

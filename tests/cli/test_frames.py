@@ -264,7 +264,9 @@ def test_names_the_picture_that_is_wrong(source, tmp_path, capsys):
     good = (source / "f10.png").read_bytes()
     (source / "f10.png").write_bytes(good[:300])
     assert frames(source, out) == 1
-    assert "f10.png: a damaged picture" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "f10.png: a damaged picture" in message
+    assert len(message.splitlines()) == 1  # No traceback.
     (source / "f10.png").write_bytes(b"text")
     assert frames(source, out) == 1
     assert "f10.png: not a picture" in capsys.readouterr().err
@@ -371,3 +373,21 @@ def test_reads_ahead_but_not_more_than_asked(source):
             frame = clip.get_frame(n)
             array = np.asarray(Image.open(scanned.paths[n]))
             assert np.array_equal(np.asarray(frame[0]), array[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((1, 2, 5, 6), "between 2 and 5: they"),
+        ((1, 2, 5, 6, 9), "between 2 and 5, and at 1 more places"),
+        ((10, 20, 30, 50), "between 30 and 50: they"),
+        ((0, 10, 20, 30), None),
+        ((8, 9, 10, 11), None),
+    ],
+)
+def test_says_where_numbers_are_missing(numbers, said, tmp_path, caplog):
+    for number in numbers:
+        save(tmp_path / f"f{number}.png", seed=0)
+    folder.scan(tmp_path)
+    assert ("no picture has a number" in caplog.text) == bool(said)
+    assert said is None or said in caplog.text

@@ -186,3 +186,29 @@ def test_fetch_that_fails_says_what_each_address_met(capsys, monkeypatch, offici
     code, out, err = run(capsys, "fetch", "IFRNet_Test")  # it has no address
     assert (code, out) == (1, "")
     assert "cannot fetch model IFRNet_Test" in err
+
+
+def test_remove(capsys, pth, home, official):
+    assert run(capsys, "import", pth, "--name", "Mine")[0] == 0
+    assert run(capsys, "import", pth)[0] == 0
+    code, out, _ = run(capsys, "remove", "mine", "ifrnet_test")
+    assert code == 0
+    assert out.split() == [
+        str(home / "imported" / "Mine.safetensors"),
+        str(home / "IFRNet_Test" / "IFRNet_Test.pth"),
+    ]
+    assert not any(path.is_file() for path in home.rglob("*"))
+    for name, message in (
+        ("mine", "there is no such model"),
+        ("IFRNet_Test", "is not in the cache"),
+        ("ifrnet_s", "is part of the package"),
+    ):
+        code, out, err = run(capsys, "remove", name)
+        assert (code, out) == (1, "")
+        assert message in err
+
+
+def test_remove_deletes_nothing_if_one_name_is_wrong(capsys, pth, home):
+    assert run(capsys, "import", pth, "--name", "mine")[0] == 0
+    assert run(capsys, "remove", "mine", "unknown")[0] == 1
+    assert (home / "imported" / "mine.safetensors").is_file()

@@ -257,7 +257,10 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         ((variable, out, "--codec", "libx999"), "codec='libx999': this FFmpeg has no such encoder"),
         ((variable, out, "--option", "crff=3"), "libx264 has no option 'crff'"),
         ((variable, out, "--preset", "warp"), "Error setting preset/tune warp"),
-        ((variable, out, "--fps", "60", "--multi", "3"), "and fps_num=60: "),
+        (
+            (variable, out, "--fps", "60", "--multi", "3"),
+            "--multi 3 and --fps 60: give one",
+        ),
         ((variable,), "give either OUT or --pipe COMMAND"),
         ((variable, "--pipe", "cat"), "variable frame rate, which y4m cannot carry"),
     ):

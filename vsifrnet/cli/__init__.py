@@ -18,7 +18,7 @@ import traceback
 import shtab
 
 from vsifrnet._version import __version__
-from vsifrnet.errors import VsifrnetError
+from vsifrnet.errors import VsifrnetError, without_traceback
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.WARNING if arguments.quiet else logging.INFO,
+        level=logging.ERROR if arguments.quiet else logging.INFO,
         format="%(message)s",
     )
     try:
@@ -94,7 +94,7 @@ def _message(error: Exception) -> str | None:
         import vapoursynth as vs
 
         if isinstance(error, vs.Error):
-            return str(error)
+            return without_traceback(str(error))
     if "torch" in sys.modules and isinstance(error, RuntimeError):
         from vsifrnet.engine.backend import explain
         from vsifrnet.engine.memory import is_out_of_memory

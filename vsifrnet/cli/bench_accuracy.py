@@ -67,12 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path | None = arguments.out
     results: list[accuracy.Result] = []
     if out is not None:
+        # The device is left out: it changes the means by less than what is printed of them.
         settings = {
-            name: str(value)
-            for name, value in vars(arguments).items()
-            if name in ("dataset", "data", "model", "ensemble", "device", "precision")
+            "dataset": arguments.dataset,
+            "data": str(arguments.data.resolve()),
+            "model": loaded.digest,
+            "ensemble": arguments.ensemble,
+            "precision": arguments.precision,
         }
-        if files.claim_folder(out, settings, overwrite=arguments.overwrite):
+        names = ("samples.csv", "summary.json")
+        if files.claim_folder(out, settings, overwrite=arguments.overwrite, results=names):
             results = accuracy.load_results(out / "samples.csv", benchmark, entries)
     done = {result.entry for result in results}
     if done:

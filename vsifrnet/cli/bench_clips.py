@@ -82,6 +82,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
         metavar="FOLDER",
         help="write frames.csv and strips of the worst frames (left, made, true, right, error)",
     )
+    options.add_overwrite(parser)
     add("--worst", type=int, default=5, metavar="N", help="strips of each clip in --out [5]")
     add("--json", action="store_true", help="print JSON in place of the table")
     add(
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Handle the command."""
     from dataclasses import asdict, astuple, fields
 
+    from vsifrnet import files
     from vsifrnet.evaluation import clips, report
 
     options.check_range(arguments, 1, "frames", "samples")
@@ -117,7 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
     out: Path | None = arguments.out
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        settings = {"command": "bench clips"}
+        names = ("frames.csv",)
+        files.claim_folder(out, settings, overwrite=arguments.overwrite, results=names)
     measured = _Measured(arguments, next(iter(models)))
     for path in arguments.files:
         clip = clips.open_clip(

@@ -12,6 +12,7 @@ from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
     from vsifrnet.evaluation.task import Task
+    from vsifrnet.weights.find import find_weights
 
 OTHERS = ("official", "ort", "ov", "vs-rife")
 """Contenders that are measured unless --against names others."""
@@ -65,6 +66,7 @@ def add_parser(subparsers: options.Subparsers) -> None:
     add("--profile", action="store_true", help="print only the time of each stage of a frame")
     add("--cost", action="store_true", help="print only parameters, operations and bytes")
     add("--json", type=Path, metavar="FILE", help="file to write all numbers to")
+    options.add_overwrite(parser)
     options.add_arguments(parser, "model", "scale", "device", "precision", "num_streams")
 
 
@@ -78,6 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet.evaluation import cost, machine, report, speed
 
     options.check_range(arguments, 1, "frames", "runs", "seeks")
+    if arguments.json:
+        inputs = options.inputs(arguments, *([arguments.clip] if arguments.clip else []))
+        files.check_new(arguments.json, overwrite=arguments.overwrite, inputs=inputs)
     if arguments.cost:
         print(cost.table())  # noqa: T201 (what was asked for)
         return 0
@@ -122,6 +127,7 @@ def _task(arguments: argparse.Namespace) -> Task:
     from vsifrnet.engine import backend
     from vsifrnet.evaluation.task import Task
 
+    model: str | None = arguments.model
     engine = backend.resolve(arguments.device, arguments.precision, arguments.num_streams)
     cuda = engine.device.type == "cuda"
     clip: Path | None = arguments.clip
@@ -131,12 +137,12 @@ def _task(arguments: argparse.Namespace) -> Task:
     return Task(
         width=width,
         height=height,
-        model=arguments.model,
+        # vspipe runs the script in another folder, so its paths are absolute.
+        model=None if model is None else str(find_weights(model)[0].absolute()),
         scale=arguments.scale,
         device=str(engine.device),
         precision=arguments.precision,
         num_streams=engine.num_streams if cuda else arguments.num_streams,
-        # vspipe runs the script in another folder.
         clip=None if clip is None else str(clip.resolve()),
     )
 

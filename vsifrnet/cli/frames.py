@@ -7,7 +7,6 @@ import logging
 from fractions import Fraction
 from pathlib import Path
 
-from vsifrnet.argument_table import ARGUMENTS
 from vsifrnet.cli import options
 from vsifrnet.errors import InputError
 
@@ -118,6 +117,6 @@ def _multi(arguments: argparse.Namespace, source_count: int) -> Fraction:
         return Fraction(arguments.multi)
     if arguments.count < 1:
         raise InputError(f"-n {arguments.count}: must be at least 1")
-    if arguments.multi != ARGUMENTS["multi"].default:
+    if options.is_given(arguments, "multi"):
         raise InputError(f"-n {arguments.count} and --multi {arguments.multi}: give one of the two")
     return Fraction(arguments.count, source_count)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsifrnet.cli import options
-from vsifrnet.errors import InputError
+from vsifrnet.errors import CacheError, InputError
 
 if TYPE_CHECKING:
     from vsifrnet.weights.load import Weights
@@ -73,6 +73,15 @@ def add_parser(subparsers: options.Subparsers) -> None:
         "--force", action="store_true", help="replace an imported model of the same name"
     )
 
+    remove = options.add_command(
+        commands,
+        "remove",
+        _remove,
+        help="delete fetched or imported models from the cache; prints the files",
+        example="vsifrnet models remove mine",
+    )
+    remove.add_argument("names", nargs="+", metavar="NAME")
+
 
 def _list(_: argparse.Namespace) -> int:
     from vsifrnet.weights import registry
@@ -128,6 +137,22 @@ def _fetch(arguments: argparse.Namespace) -> int:
         # Loading checks what the digest cannot: that it is a network that can be used.
         path = load_weights(name, auto_download=True).path
         sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from vsifrnet.weights import cache, find
+
+    found = [path for name in arguments.names for path in find.removable(name)]
+    try:
+        for path in found:
+            path.unlink()
+            sys.stdout.write(f"{path}\n")
+    except OSError as error:
+        raise CacheError(f"cannot delete {error.filename}: {error.strerror}") from error
+    finally:
+        for folder in {path.parent for path in found}:
+            cache.tidy(folder)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENGINE",
     "FILTER",
+    "STANDARD",
     "Subparsers",
     "add_arguments",
     "add_command",
@@ -30,6 +32,9 @@ __all__ = [
     "fraction",
     "inputs",
     "interpolator",
+    "is_given",
+    "moment",
+    "path",
     "rate",
 ]
 
@@ -41,6 +46,9 @@ FILTER = (
     *("num_streams", "sc", "sc_threshold", "sc_mode", "dup_mode", "dup_max", "dup_threshold"),
 )
 """The filter's arguments that matter for a sequence of pictures."""
+
+STANDARD = Path("-")
+"""Standard input or output; a file of this name is written ``./-``."""
 
 type Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -65,6 +73,24 @@ def rate(text: str) -> Fraction:
     # "23.976", "23.98" and "59.94" are the usual short forms of NTSC rates.
     places = len(text.strip().partition(".")[2])
     return ntsc if places >= 2 and round(ntsc, places) == value else value
+
+
+def moment(text: str) -> int | Fraction:
+    """Parse a frame number such as 240, or a time in seconds: 12.5, 10s, 1:30 or 0:01:30.25."""
+    if text.isascii() and text.isdigit():
+        return int(text)
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?)s?", text, re.ASCII)
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: must be a frame number such as 240, or a time such as 10s, 12.5 or 1:30"
+        )
+    hours, minutes, seconds = (Fraction(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def path(text: str) -> Path:
+    """Parse the path of a file; ``-`` alone is :data:`STANDARD`."""
+    return STANDARD if text == "-" else Path(text)
 
 
 def device(text: str) -> str | int:
@@ -140,6 +166,12 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
         else:
             parse, metavar = PARSERS[name]
             group.add_argument(option, default=default, help=help, type=parse, metavar=metavar)
+
+
+def is_given(arguments: argparse.Namespace, name: str) -> bool:
+    """Tell whether an argument of the filter was given, be it with the value of the default."""
+    # A parsed value is never the default object itself.
+    return getattr(arguments, name) is not ARGUMENTS[name].default
 
 
 def check_range(

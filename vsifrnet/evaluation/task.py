@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import vapoursynth as vs
 
 from vsifrnet.engine.backend import Backend, resolve
+from vsifrnet.media.source import index
 
 __all__ = ["Task", "moving", "source"]
 
@@ -52,7 +54,7 @@ def source(task: Task, length: int) -> vs.VideoNode:
     """Return ``length`` frames of the task's video, repeated, or of the synthetic pan: YUV420P8."""
     if task.clip is None:
         return moving(task.width, task.height, length)
-    clip = vs.core.bs.VideoSource(task.clip, cachemode=0)
+    clip = index(Path(task.clip))
     clip = clip.resize.Bicubic(task.width, task.height, format=vs.YUV420P8)
     return clip.std.Loop(-(-length // clip.num_frames))[:length]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median_high
 
 from vsifrnet.errors import InputError
+from vsifrnet.files import encodable
 
 __all__ = ["Timecodes", "frame_times", "likely_last"]
 
@@ -36,7 +37,7 @@ def frame_times(
     """
     if isinstance(timecodes, str | Path):
         name = f"timecodes={str(timecodes)!r}"
-        times = _read(Path(timecodes), frames, name)
+        times = _read(encodable(Path(timecodes)), frames, name)
     else:
         name = "timecodes"
         times = _numbers(timecodes, name)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ class Copies:
     """Files and cover pictures."""
     other_video: bool = True
     """Video streams that are not encoded."""
+    begin: Fraction | None = None
+    """Seconds of the source that nothing is copied before; None is its beginning."""
+    end: Fraction | None = None
+    """Seconds of the source that nothing is copied from; None is its end."""
 
     def wants(self, stream: Stream) -> bool:
         """Whether a stream is copied."""
@@ -79,6 +84,7 @@ class Copier:
         self._headers = headers
         self._recoders: dict[int, Recoder] = {}
         self._path = copies.path
+        self._part = copies.begin, copies.end
         self._targets: dict[int, Stream] = {}
         for stream in source.streams:
             if stream.index == copies.video_track:
@@ -88,7 +94,7 @@ class Copier:
             elif stream.type == "data":
                 log.warning("stream %d (data) is not copied", stream.index)
         streams = [stream for stream in source.streams if stream.index in self._targets]
-        self.shift = _shift(streams, start)
+        self.shift = _shift(streams, start) if copies.begin is None else copies.begin
         """Seconds by which all streams are earlier than in the source."""
         muxer.metadata.update(
             {k: v for k, v in source.metadata.items() if k.lower() not in NOT_COPIED}
@@ -98,7 +104,10 @@ class Copier:
             shift = round(self.shift / exact(chapter["time_base"]))
             chapter["start"] = max(chapter["start"] - shift, 0)
             chapter["end"] -= shift
-        muxer.set_chapters([chapter for chapter in chapters if chapter["end"] > 0])
+            if copies.end is not None:
+                last = round((copies.end - self.shift) / exact(chapter["time_base"]))
+                chapter["end"] = min(chapter["end"], last)
+        muxer.set_chapters([c for c in chapters if c["end"] > c["start"]])
         self._packets = self._read(source, streams)
         self._next = next(self._packets, None)
 
@@ -110,6 +119,21 @@ class Copier:
                 return
             self._muxer.mux_one(packet)
             self._next = next(self._packets, None)
+
+    def _cut(self, packet: av.Packet[Any], moment: int) -> bool:
+        """Whether a packet belongs to the part that is wanted; subtitles are cut to fit."""
+        begin, end = self._part
+        unit = exact(packet.time_base)
+        if end is not None and moment * unit >= end:
+            return False
+        if begin is None or moment * unit >= begin:
+            return True
+        if packet.stream.type != "subtitle" or (moment + (packet.duration or 0)) * unit <= begin:
+            return False
+        first = ceil(begin / unit)
+        packet.duration = (packet.duration or 0) - (first - moment)
+        packet.pts = packet.dts = first
+        return True
 
     def _declare(self, stream: Stream) -> None:
         suffix = Path(self._muxer.name).suffix
@@ -170,6 +194,8 @@ class Copier:
             moment = packet.dts if packet.dts is not None else packet.pts
             if moment is None:  # a cover
                 packet.pts = packet.dts = moment = 0
+            elif not self._cut(packet, moment):
+                continue
             shift = round(self.shift / exact(packet.time_base))
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,7 +22,7 @@ from vsifrnet.media import hdr10, matroska
 from vsifrnet.media.check import warn_of_loss
 from vsifrnet.media.copy import Copier, Copies
 from vsifrnet.media.formats import RANGES, Stored, check_opaque, picture, storable
-from vsifrnet.media.messages import ffmpeg_messages
+from vsifrnet.media.messages import ffmpeg_messages, svt_errors_only
 from vsifrnet.media.pictures import Picture
 
 __all__ = ["CODECS", "Encoder", "encode", "encode_pictures"]
@@ -77,6 +77,7 @@ def encode(
     copies: Copies | None = None,
     overwrite: bool = True,
     matrix: int | str | None = None,
+    frames: Callable[[vs.VideoNode], Iterator[vs.VideoFrame]] | None = None,
 ) -> Generator[int]:
     """Encode ``clip`` into ``path``; gives the number of frames so far after each one.
 
@@ -89,14 +90,19 @@ def encode(
         copies: audio, subtitles, chapters, attachments and tags of a source.
         overwrite: a file that is at ``path`` at the end is replaced.
         matrix: as in the filter, for an encoder that takes RGB only.
+        frames: gives the frames of a clip in order, where not all of them are wanted.
 
     Raises:
         EncodeError: options that the encoder refuses, streams that the container cannot hold,
             or a failure on the way.
     """
-    with ffmpeg_messages() as messages, replacing(path, overwrite=overwrite) as partial:
+    with (
+        svt_errors_only(),
+        ffmpeg_messages() as messages,
+        replacing(path, overwrite=overwrite) as partial,
+    ):
         try:
-            yield from _encode(clip, partial, encoder, start, tick, copies, matrix)
+            yield from _encode(clip, partial, encoder, start, tick, copies, matrix, frames)
         except av.FFmpegError as error:
             words = [text for _, text in messages()[-10:]]
             raise EncodeError("\n".join([f"{path}: {error}", *words])) from error
@@ -127,6 +133,7 @@ def _encode(
     tick: Fraction | None,
     copies: Copies | None,
     matrix: int | str | None,
+    frames: Callable[[vs.VideoNode], Iterator[vs.VideoFrame]] | None,
 ) -> Iterator[int]:
     stored = storable(clip, encoder.codec, matrix=matrix)
     clip = stored.clip
@@ -175,7 +182,8 @@ def _encode(
         )
 
         time = start
-        for n, frame in enumerate(clip.frames(close=True), start=1):
+        wanted = clip.frames(close=True) if frames is None else frames(clip)
+        for n, frame in enumerate(wanted, start=1):
             duration = _duration(frame.props, clip)
             if not stored.alpha:
                 check_opaque(frame, n - 1, encoder.codec)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ from vsifrnet.media.pictures import Header, Picture
 from vsifrnet.media.results import Results, made_of
 
 __all__ = ["Folder", "Job", "open_clip", "scan"]
+
+log = logging.getLogger("vsifrnet")
 
 JPEG = (".jpg", ".jpeg")
 """Names of pictures without an alpha channel."""
@@ -67,6 +72,8 @@ def scan(root: Path) -> Folder:
         raise InputError(f"{root}: {len(paths)} pictures ({accepted}) in it, 2 are the least")
     with ThreadPoolExecutor(max_workers=4) as pool:
         headers = list(pool.map(pictures.header, paths))
+    if gap := _gap(paths):
+        log.warning("%s: %s", root, gap)
     first = headers[0]
     for path, header in zip(paths, headers, strict=True):
         _check(path, header, first)
@@ -78,6 +85,26 @@ def scan(root: Path) -> Folder:
         grey=all(header.grey for header in headers),
         alpha=any(header.alpha for header in headers),
         turned=frozenset(p for p, header in zip(paths, headers, strict=True) if header.turned),
+    )
+
+
+def _gap(paths: Sequence[Path]) -> str | None:
+    """Say which numbers are missing from names that are alike but for one number."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in paths]
+    if not all(parts) or len({(match[1], match[3]) for match in parts if match}) > 1:
+        return None
+    numbers = sorted(int(match[2]) for match in parts if match)
+    steps = [b - a for a, b in pairwise(numbers)]
+    # Every second or tenth picture, all the way through, is no gap.
+    usual = max(set(steps), key=steps.count)
+    gaps = [n for n, step in enumerate(steps) if step > usual]
+    if not gaps or usual == 0:
+        return None
+    first = gaps[0]
+    more = f", and at {len(gaps) - 1} more places" if len(gaps) > 1 else ""
+    return (
+        f"no picture has a number between {numbers[first]} and {numbers[first + 1]}{more}: they "
+        "are taken for neighbours"
     )
 
 

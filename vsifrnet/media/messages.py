@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import av
 
-__all__ = ["ffmpeg_messages"]
+__all__ = ["ffmpeg_messages", "svt_errors_only"]
+
+
+SVT_LOG = "SVT_LOG"
+"""Environment variable that says how much SVT-AV1 writes to the terminal by itself."""
+
+
+@contextmanager
+def svt_errors_only() -> Iterator[None]:
+    """Keep SVT-AV1 from writing between our progress, unless the user has asked for its words."""
+    if SVT_LOG in os.environ:
+        yield
+        return
+    os.environ[SVT_LOG] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(SVT_LOG, None)
 
 
 @contextmanager

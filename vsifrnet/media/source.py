@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import av
 import vapoursynth as vs
@@ -21,6 +21,7 @@ from vsifrnet.files import location
 from vsifrnet.graph.timecodes import likely_last
 from vsifrnet.media.messages import ffmpeg_messages
 from vsifrnet.media.upright import upright
+from vsifrnet.media.y4m import Reader, longest
 
 __all__ = ["Source", "exact", "index", "open_source"]
 
@@ -52,11 +53,49 @@ class Source:
     """Whether the frames come at the clip's fps, but for rounding to the container's ticks."""
     damage: str | None = None
     """What is missing of a file that is cut off or damaged."""
+    reader: Reader | None = None
+    """What reads the frames where they come from a pipe."""
 
     @property
     def start(self) -> Fraction:
         """When the first frame begins, in seconds."""
         return self.times[0]
+
+    @property
+    def missing(self) -> str | None:
+        """What could not be read, once all frames have been."""
+        if self.reader is not None and self.reader.damage is not None:
+            return f"standard input: {self.reader.damage}: {self.reader.length} frames can be read"
+        return self.damage
+
+    def limited(self, multi: Fraction) -> vs.VideoNode:
+        """The clip; one of unknown length so long only that ``multi`` times as much is a clip."""
+        return self.clip if self.reader is None else self.clip[: longest(multi)]
+
+    def frames(
+        self, made: vs.VideoNode, *, multi: Fraction, first: int = 0
+    ) -> Iterator[vs.VideoFrame]:
+        """Give the frames of ``made`` up to the end of the source.
+
+        ``made`` begins with frame ``first`` of a clip that has ``multi`` frames for each of the
+        source's.
+        """
+        if self.reader is not None:
+            return self.reader.frames(made, multi=multi, first=first)
+        return iter(made.frames(close=True))
+
+
+def open_stream(stream: IO[bytes]) -> Source:
+    """Read y4m from a pipe, while its frames are asked for.
+
+    Raises:
+        InputError: it is not y4m, or of a format that cannot be read.
+    """
+    reader = Reader(stream)
+    tick = 1 / Fraction(reader.clip.fps)
+    return Source(
+        clip=reader.clip, track=0, tick=tick, times=[Fraction(0)], constant=True, reader=reader
+    )
 
 
 def open_source(path: Path) -> Source:
@@ -205,8 +244,9 @@ def _read_end(path: Path, track: int, tick: Fraction, time: Fraction) -> _End:
                 declared = Fraction(container.duration or 0, 1_000_000) + Fraction(
                     container.start_time or 0, 1_000_000
                 )
-                # From there, not to read the whole file again.
-                container.seek(int(time / tick), stream=container.streams[track])
+                # From there, not to read the whole file again; streams without times cannot seek.
+                with suppress(av.FFmpegError):
+                    container.seek(int(time / tick), stream=container.streams[track])
                 for packet in container.demux():
                     corrupt |= packet.is_corrupt
                     if packet.pts is None:

@@ -37,6 +37,7 @@ __all__ = [
     "not_weights",
     "part_of",
     "store",
+    "tidy",
     "verified",
     "writing",
 ]
@@ -143,6 +144,13 @@ def writing(model: Model) -> Iterator[Path]:
             f"cannot write model {model.name} to {place}: {error.strerror or error}; the "
             f"environment variable {VARIABLE} can name another folder"
         ) from error
+
+
+def tidy(place: Path) -> None:
+    """Delete a folder of the cache in which no file is left but the lock."""
+    if place.is_dir() and all(path.name == ".lock" for path in place.iterdir()):
+        (place / ".lock").unlink(missing_ok=True)
+        place.rmdir()
 
 
 def part_of(place: Path, file: File) -> Path:

@@ -11,6 +11,7 @@ import difflib
 from pathlib import Path
 
 from vsifrnet.errors import CacheError, WeightsError
+from vsifrnet.files import encodable
 from vsifrnet.weights import cache, fetch, registry
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "find_weights",
     "imports_folder",
     "model_names",
+    "removable",
 ]
 
 DEFAULT_MODEL = "ifrnet_s"
@@ -52,7 +54,7 @@ def find_weights(
     elif not isinstance(model, Path):
         raise WeightsError(f"model={model!r}: must be None, a name or a path")
     try:
-        path = Path(model).expanduser()
+        path = encodable(Path(model).expanduser())
         is_folder, exists = path.is_dir(), path.exists()
     except (OSError, RuntimeError) as error:  # The name is too long, or its ~user is unknown.
         raise WeightsError(f"model={str(model)[:80]!r}: {error.args[-1]}") from None
@@ -82,6 +84,30 @@ def model_names() -> list[str]:
 def imports_folder() -> Path:
     """Return the folder where ``vsifrnet models import`` puts models that are not known ones."""
     return cache.folder() / "imported"
+
+
+def removable(name: str) -> list[Path]:
+    """Return the files in the cache that belong to a fetched or imported model.
+
+    Raises:
+        WeightsError: there is no such model, or it is not in the cache.
+    """
+    info = registry.find(name)
+    if info is None:
+        imported = _find_imported(name)
+        if imported is None:
+            known = ", ".join(model_names())
+            raise WeightsError(f"{name!r}: there is no such model; must be one of {known}")
+        return [imported]
+    if info.packaged:
+        raise WeightsError(f"{name!r} is part of the package and cannot be removed")
+    place = cache.folder() / info.name
+    paths = [place / file.name for source in info.sources for file in source.files]
+    paths += [cache.part_of(place, file) for source in info.sources for file in source.files]
+    found = [path for path in dict.fromkeys(paths) if path.is_file()]
+    if not found:
+        raise WeightsError(f"{name!r} is not in the cache ({cache.folder()})")
+    return found
 
 
 def _find_known(info: registry.Model, auto_download: bool) -> Path:
