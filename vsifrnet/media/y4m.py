@@ -25,7 +25,7 @@ KEPT = 48
 MOST = 10_000_000
 """Frames of the clip; it ends earlier than that where the input does."""
 
-FORMATS = {
+FORMATS: dict[str, tuple[vs.ColorFamily, int, int]] = {
     "420": (vs.YUV, 1, 1),
     "422": (vs.YUV, 1, 0),
     "444": (vs.YUV, 0, 0),
