@@ -39,6 +39,7 @@ BAD_ARGUMENTS = [
     ({"timecodes": [0, 2, 1], "fps_num": 60}, "frame 2 at 1.0 s", "increasing"),
     ({"timecodes": "no.txt", "fps_num": 60}, "timecodes='no.txt'", "cannot be read"),
     ({"scale": 3}, "scale=3", "0.25, 0.5, 1.0, 2.0, 4.0"),
+    ({"scale": "Auto"}, "scale='Auto'", "'auto'"),
     ({"scale": "1"}, "scale='1'", "0.25"),
     ({"scale": Fraction(1, 2)}, "scale=Fraction(1, 2)", "0.25"),  # equal, and fails in PyTorch
     ({"scale": 2 + 0j}, "scale=(2+0j)", "0.25"),

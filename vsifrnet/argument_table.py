@@ -6,10 +6,11 @@ The command line's help and the README's table are made from it. It imports noth
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 __all__ = [
     "ARGUMENTS",
+    "AUTO",
     "DUP_MODES",
     "HALVINGS",
     "MAX_STREAMS",
@@ -25,6 +26,9 @@ DUP_MODES = ("keep", "bridge")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MAX_STREAMS = 32
 
+AUTO: Literal["auto"] = "auto"
+"""The default scale: 1, and beside it the motion of whole layers; see docs/motion.md."""
+
 HALVINGS = (2, 4, 8, 16)
 """Denominators of t that repeated halving reaches, for weights that ignore t."""
 
@@ -38,7 +42,7 @@ class Argument(NamedTuple):
     """The default value in the filter's signature."""
     text: str
     """What is accepted, or its range and unit, and what the argument does."""
-    choices: tuple[str, ...] | tuple[float, ...] | None = None
+    choices: tuple[str | float, ...] | None = None
     """All accepted values, where these can be listed."""
 
 
@@ -52,10 +56,11 @@ ARGUMENTS: dict[str, Argument] = {
         "vsifrnet models list, or a .safetensors, .pth or ncnn file; None is the one inside",
     ),
     "scale": Argument(
-        "float",
-        1.0,
-        "0.25, 0.5, 1, 2, 4; resolution of the flow relative to the picture",
-        SCALES,
+        "float, str",
+        AUTO,
+        "0.25, 0.5, 1, 2, 4: resolution of the flow relative to the picture; auto: 1, and layers "
+        "that move as a whole (pans, rolls of lettering, zooms) moved exactly",
+        (AUTO, *SCALES),
     ),
     "ensemble": Argument("bool", False, "average four mirrored runs, for four times the work"),
     "sc": Argument("bool", True, "make no frames across scene changes"),

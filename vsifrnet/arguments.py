@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import vapoursynth as vs
 
-from vsifrnet.argument_table import HALVINGS
+from vsifrnet.argument_table import AUTO, HALVINGS, SCALES
 from vsifrnet.errors import InputError
 from vsifrnet.graph.frames import MATRICES
 from vsifrnet.graph.timecodes import Timecodes, frame_times
@@ -152,6 +152,14 @@ def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None
     if isinstance(value, bool) or not isinstance(value, kind) or value not in accepted:
         listed = ", ".join(repr(choice) for choice in accepted)
         raise InputError(f"{name}={value!r}: must be one of {listed}")
+
+
+def check_scale(value: object) -> None:
+    """Refuse anything but "auto" and the resolutions of the flow."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and value in SCALES) and not (isinstance(value, str) and value == AUTO):
+        listed = ", ".join(repr(choice) for choice in (AUTO, *SCALES))
+        raise InputError(f"scale={value!r}: must be one of {listed}")
 
 
 def check_bool(name: str, value: object) -> None:

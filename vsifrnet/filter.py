@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import torch
 import vapoursynth as vs
@@ -33,7 +34,7 @@ def ifrnet(
     fps_num: int | None = None,
     fps_den: int | None = None,
     model: str | Path | None = None,
-    scale: float = 1.0,
+    scale: float | Literal["auto"] = argument_table.AUTO,
     ensemble: bool = False,
     sc: bool = True,
     sc_threshold: float = scenes.DEFAULT_THRESHOLD,
@@ -65,7 +66,8 @@ def ifrnet(
             None is the model in the package.
         scale: resolution of the flow relative to the picture: 0.25, 0.5, 1, 2 or 4. A value below
             1 is faster and finds larger motion, for 4K; a value above 1 is finer, for small
-            pictures.
+            pictures. "auto" is 1, and where whole layers of the picture move (pans, rolls of
+            lettering, zooms), these are moved exactly in place of what the network makes.
         ensemble: average four mirrored runs: four times the work, slightly better.
         sc: make no frames across scene changes.
         sc_threshold: how much must change for a scene change, above 0 and at most 1.
@@ -93,7 +95,7 @@ def ifrnet(
     try:
         arguments.check_clip(clip)
         timeline = arguments.timeline(clip, multi, fps_num, fps_den, timecodes)
-        arguments.check_choice("scale", scale, argument_table.SCALES)
+        arguments.check_scale(scale)
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
         arguments.check_bool("auto_download", auto_download)
@@ -130,7 +132,7 @@ def ifrnet(
         Interpolator(
             network,
             t_blind=loaded.t_blind,
-            scale=float(scale),
+            scale=scale,
             ensemble=ensemble,
             fallback=fallback,
         )

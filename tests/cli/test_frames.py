@@ -133,7 +133,7 @@ def test_goes_on_where_it_stopped(source, tmp_path, monkeypatch, capsys):
     assert written == ["00000004.png"]  # 7 is a source picture, and copied
     assert contents(out) == complete
     assert frames(source, out, "--scale", 2) == 1
-    assert "has results made with scale='1.0', not '2.0'" in capsys.readouterr().err
+    assert "has results made with scale='auto', not '2.0'" in capsys.readouterr().err
     assert contents(out) == complete
 
 

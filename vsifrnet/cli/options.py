@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsifrnet.argument_table import ARGUMENTS
+from vsifrnet.argument_table import ARGUMENTS, AUTO
 from vsifrnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ def device(text: str) -> str | int:
     return int(text) if text.isdecimal() else text
 
 
+def scale(text: str) -> float | str:
+    """Parse a scale: "auto" or a number."""
+    return text if text == AUTO else float(text)
+
+
 def _matrix(text: str) -> str | int:
     # "709" and the like are names; the numbers of ITU-T H.273 have at most two digits.
     return int(text) if text.isdecimal() and len(text) < 3 else text
@@ -159,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser, *names: str, **defaults: obje
         if default is not None:
             help += f" [{default}]"
         if argument.choices is not None:
-            kind = type(argument.choices[0])
+            kind = scale if name == "scale" else type(argument.choices[0])
             group.add_argument(
                 option, default=default, help=help, type=kind, choices=argument.choices
             )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vsifrnet.engine.memory import RECORDING, is_out_of_memory
-from vsifrnet.engine.runner import EagerRunner
+from vsifrnet.engine.runner import RecordableRunner
 
 __all__ = ["CudaGraphRecorder", "CudaGraphRunner", "Recorder"]
 
@@ -45,7 +45,7 @@ type Recorder = Callable[[Callable[[], Tensor | None]], tuple[Tensor | None, Cal
 class CudaGraphRunner:
     """Replays a recording of an eager runner, and records again when the size changes."""
 
-    def __init__(self, eager: EagerRunner, recorder: Callable[[], Recorder]) -> None:
+    def __init__(self, eager: RecordableRunner, recorder: Callable[[], Recorder]) -> None:
         self._eager = eager
         self._recorder = recorder
         self._records = True

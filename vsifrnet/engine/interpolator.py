@@ -12,17 +12,19 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vsifrnet.argument_table import HALVINGS
+from vsifrnet.argument_table import AUTO, HALVINGS
 from vsifrnet.engine.align import aligned
 from vsifrnet.engine.alpha import multiplied, opaque, straight
 from vsifrnet.engine.backend import DTYPES, Backend, describe
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
+from vsifrnet.engine.motion import MotionRunner
 from vsifrnet.engine.operators import Up
-from vsifrnet.engine.runner import EagerRunner, Runner
+from vsifrnet.engine.runner import EagerRunner, RecordableRunner, Runner
 from vsifrnet.errors import InputError
 from vsifrnet.network import IFRNet
 
@@ -79,7 +81,7 @@ class Interpolator:
         network: IFRNet,
         *,
         t_blind: bool = False,
-        scale: float = 1.0,
+        scale: float | Literal["auto"] = 1.0,
         ensemble: bool = False,
         fallback: Callable[[], IFRNet] | None = None,
     ) -> None:
@@ -90,7 +92,8 @@ class Interpolator:
         self._network = network
         self._fallback = fallback
         self._is_checked = network.dtype == torch.float32
-        self._scale, self._ensemble = scale, ensemble
+        self._scale: float | Literal["auto"] = scale
+        self._ensemble = ensemble
         self._runner = self._make_runner(network)
         self._t_blind = t_blind
         self._key: Hashable = None
@@ -128,7 +131,11 @@ class Interpolator:
         return picture
 
     def _make_runner(self, network: IFRNet) -> Runner:
-        eager = EagerRunner(network, scale=self._scale, ensemble=self._ensemble)
+        eager: RecordableRunner
+        if self._scale == AUTO:
+            eager = MotionRunner(EagerRunner(network, ensemble=self._ensemble, flows=True))
+        else:
+            eager = EagerRunner(network, scale=self._scale, ensemble=self._ensemble)
         if eager.device.type != "cuda":
             return eager
         return CudaGraphRunner(eager, partial(CudaGraphRecorder, eager.device))
@@ -152,7 +159,9 @@ class Interpolator:
         if not self._network.operators.proven:
             from vsifrnet.engine.kernels import settle
 
-            settle(self._network, img0[:3], img1[:3], scale=self._scale)
+            settle(
+                self._network, img0[:3], img1[:3], scale=1.0 if self._scale == AUTO else self._scale
+            )
         if key is None or key != self._key:
             self._key, self._halves = None, {}
             self._runner.encode(img0, img1)

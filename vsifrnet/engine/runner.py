@@ -19,7 +19,7 @@ from torch import Tensor
 from vsifrnet.engine.ops import blend, pair_mean
 from vsifrnet.network import IFRNet, Pair
 
-__all__ = ["EagerRunner", "Runner"]
+__all__ = ["EagerRunner", "RecordableRunner", "Runner"]
 
 
 class Runner(Protocol):
@@ -41,13 +41,33 @@ class Runner(Protocol):
         """Free the pair and everything that is kept for speed."""
 
 
+class RecordableRunner(Runner, Protocol):
+    """A runner of which nothing waits for the device, so that CUDA graphs can record it."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+
+    def decode_at(self, t: Tensor) -> Tensor:
+        """Return what :meth:`decode` does, for the time as a tensor (1,) on the device."""
+
+
 class EagerRunner:
     """Calls the network, pads before it, crops after it, and averages mirrored runs."""
 
-    def __init__(self, network: IFRNet, *, scale: float = 1.0, ensemble: bool = False) -> None:
+    def __init__(
+        self,
+        network: IFRNet,
+        *,
+        scale: float = 1.0,
+        ensemble: bool = False,
+        flows: bool = False,
+    ) -> None:
+        """With ``flows`` operators that make no flows are not used; see :meth:`estimate_at`."""
         self.device = next(network.parameters()).device
         self._network = network
         self._scale = scale
+        self._flows = flows
         self._multiple = int(16 / scale)
         # Runs whose results are averaged: unchanged, mirrored left-right, upside down, and both.
         self._flips: tuple[list[int], ...] = ([], [3], [2], [2, 3]) if ensemble else ([],)
@@ -59,7 +79,8 @@ class EagerRunner:
     def encode(self, img0: Tensor, img1: Tensor) -> None:
         """See :class:`Runner`; the pictures may be on any device, of any floating-point dtype."""
         self._pairs, self._more = [], []
-        if self._scale == 1.0 and len(self._flips) == 1 and img0.shape[0] == 3:
+        plain = self._scale == 1.0 and len(self._flips) == 1 and img0.shape[0] == 3
+        if plain and not self._flows:
             images = img0.to(self.device), img1.to(self.device)
             if encoded := self._network.operators.encode(self._network, *images):
                 self._pairs, self._size = [encoded], (img0.shape[1], img0.shape[2])
@@ -113,6 +134,18 @@ class EagerRunner:
             back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]
             picture = torch.stack(back).mean(0)
         return picture[0, :, :height, :width]
+
+    def estimate_at(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`decode_at` does, and the flows t -> 0 and t -> 1 (1, 4, H, W).
+
+        Only for a runner made with ``flows``.
+        """
+        height, width = self._size
+        made = self._network.decode(self._pairs[0], t)
+        flows = torch.cat((made.flows0[0], made.flows1[0]), dim=1)[:, :, :height, :width]
+        if len(self._pairs) > 1 or self._more:
+            return self.decode_at(t), flows
+        return made.image[0, :, :height, :width], flows
 
     def _decode_all(self, pair: Pair, more: Tensor, t: Tensor) -> Tensor:
         """Return the picture with more planes of the pair (2, C, H, W) as further channels.

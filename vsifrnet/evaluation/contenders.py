@@ -119,7 +119,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     device = resolve(task.device).device
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     network = Official(load_weights(task.model).state, device, dtype)
-    right, bottom = _padding(clip.width, clip.height, task.scale)
+    right, bottom = _padding(clip.width, clip.height, task.flow_scale)
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])
@@ -127,7 +127,7 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
         return torch.nn.functional.pad(picture, (0, right, 0, bottom))
 
     def interpolate(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        made = network(tensor(f[0]), tensor(f[1]), scale=task.scale)
+        made = network(tensor(f[0]), tensor(f[1]), scale=task.flow_scale)
         picture = made[0, :, : clip.height, : clip.width]
         array = picture.float().cpu().numpy()
         frame = f[0].copy()
@@ -149,7 +149,7 @@ def _padding(width: int, height: int, scale: float) -> tuple[int, int]:
 
 def _onnx(clip: vs.VideoNode, task: Task, model: Callable[..., vs.VideoNode]) -> vs.VideoNode:
     """Run ``model`` of a plugin on both frames, padded."""
-    right, bottom = _padding(clip.width, clip.height, task.scale)
+    right, bottom = _padding(clip.width, clip.height, task.flow_scale)
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
         padded = rgb.std.AddBorders(right=right, bottom=bottom)
@@ -232,9 +232,9 @@ class _Middle(torch.nn.Module):
 
 def export_onnx(task: Task, path: Path) -> None:
     """Write the network for two RGBS pictures of the task's size, padded, to ``path``."""
-    network = _Middle(load_weights(task.model).build(), task.scale).eval()
+    network = _Middle(load_weights(task.model).build(), task.flow_scale).eval()
     width, height = task.width, task.height
-    right, bottom = _padding(width, height, task.scale)
+    right, bottom = _padding(width, height, task.flow_scale)
     with torch.no_grad():
         torch.onnx.export(
             network,

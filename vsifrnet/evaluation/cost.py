@@ -81,7 +81,7 @@ def profile(task: Task, frames: int) -> str:
     """Format the milliseconds that each stage of a made frame takes when it runs alone."""
     engine = task.backend()
     network = prepare(load_weights(task.model).build(), engine)
-    eager = EagerRunner(network, scale=task.scale)
+    eager = EagerRunner(network, scale=task.flow_scale)
     clip = source(task, frames + 1)
     carrier = transport.choose(clip, default_matrix(clip, None), engine)
     stages: dict[str, list[float]] = {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 import vapoursynth as vs
 
+from vsifrnet.argument_table import AUTO
 from vsifrnet.engine.backend import Backend, resolve
 from vsifrnet.media.source import index
 
@@ -27,7 +29,7 @@ class Task:
     height: int
     multi: int = 2
     model: str | None = None
-    scale: float = 1.0
+    scale: float | Literal["auto"] = 1.0
     device: str = "cpu"
     precision: str = "auto"
     num_streams: int | None = None
@@ -35,6 +37,11 @@ class Task:
     """Absolute path of a video; None is the synthetic pan."""
     onnx: str | None = None
     """Path of the exported network, for contenders that run it."""
+
+    @property
+    def flow_scale(self) -> float:
+        """The resolution of the network's flow, for contenders that only run the network."""
+        return 1.0 if self.scale == AUTO else self.scale
 
     def backend(self) -> Backend:
         """Return the device, precision and number of workers that the task asks for."""

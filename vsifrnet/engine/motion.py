@@ -1,0 +1,177 @@
+"""``scale="auto"``: the network's picture, and beside it what whole layers that move show.
+
+The network is at its best where motion is small and complex. Where a layer moves as a whole (a pan,
+a roll of lettering, a zoom), the two pictures moved by exactly that are better: letters do not
+tear, nothing wobbles. :class:`MotionRunner` makes both and mixes them region by region, by how well
+the two source pictures agree.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vsifrnet.engine.agreement import disagreement, preferences
+from vsifrnet.engine.candidates import STRIDE, Pyramid, find_moves
+from vsifrnet.engine.moves import flows_of, inside, mean, rescale, sample
+from vsifrnet.engine.runner import EagerRunner
+
+__all__ = ["MotionRunner", "shifted"]
+
+CELL, RADIUS = 4, 2
+"""Of the regions, in pixels of the working size and in cells."""
+
+LEAST = 0.02
+"""A move with less weight than this everywhere is left out."""
+
+TAPS = 3
+"""Pixels on each side that a displaced picture's samples are made from."""
+
+SHARPEN = 0.15
+"""How much of the difference between Lanczos' kernel and the linear one is added to Lanczos'."""
+
+
+class MotionRunner:
+    """Wraps an eager runner at scale 1; see :class:`~vsifrnet.engine.runner.Runner`.
+
+    Nothing in it waits for a GPU, so that it can be recorded as the eager runner can.
+    """
+
+    def __init__(self, eager: EagerRunner) -> None:
+        self.device = eager.device
+        self._eager = eager
+        self._pyramids: tuple[Pyramid, ...]
+        self.clear()
+
+    def encode(self, img0: Tensor, img1: Tensor) -> None:
+        """See :class:`~vsifrnet.engine.runner.Runner`."""
+        self._eager.encode(img0, img1)
+        # Half floats stay at half the bytes until one of the pictures is moved.
+        pair = img0[None].to(self.device), img1[None].to(self.device)
+        low, high = torch.stack([torch.stack(img.aminmax()) for img in pair]).float().aminmax()
+        self._limits = low.clamp(max=0.0), high.clamp(min=1.0)
+        self._pictures = pair
+        self._pyramids = tuple(Pyramid.of(img[:, :3].clamp(0.0, 1.0)) for img in pair)
+        self._moves, self._valid = find_moves(self._pyramids[0], self._pyramids[1])
+        self._affine = len(self._moves) - 1
+        if self.device.type == "cpu":  # It can be asked without a wait, and need not compare all.
+            valid = self._valid > 0
+            self._moves, self._valid = self._moves[valid], self._valid[valid]
+            self._affine = len(self._moves) - 1 if valid[-1] else -1
+
+    def decode(self, t: float) -> Tensor:
+        """See :class:`~vsifrnet.engine.runner.Runner`."""
+        return self.decode_at(torch.full((1,), t, dtype=torch.float32, device=self.device))
+
+    def decode_at(self, t: Tensor) -> Tensor:
+        """See :meth:`EagerRunner.decode_at`."""
+        picture, flow = self._eager.estimate_at(t)
+        on_cpu = self.device.type == "cpu"
+        if not len(self._moves):
+            return picture
+        weights = self._weights(flow, t)
+        # Left out for all devices alike; the CPU need not make what is left out.
+        weights = weights * (weights.amax((2, 3), keepdim=True) >= LEAST)
+        height, width = picture.shape[1:]
+        fine = self._full_size(weights)[:, :, :height, :width]
+        result = picture * (1.0 - fine.sum(0))
+        for number in range(len(self._moves)):
+            if on_cpu and not bool(weights[number].any()):
+                continue
+            result += fine[number] * self._moved(number, t)[0]
+        return result.clamp(*self._limits)
+
+    def clear(self) -> None:
+        """See :class:`~vsifrnet.engine.runner.Runner`."""
+        none = torch.empty(0)
+        self._pictures = self._limits = (none, none)
+        self._pyramids = ()
+        self._moves = self._valid = none
+        self._affine = -1
+        self._eager.clear()
+
+    def _weights(self, flow: Tensor, t: Tensor) -> Tensor:
+        """Return the moves' weights (K, 1, h, w), by cells of the working size."""
+        pyramid0, pyramid1 = self._pyramids
+        factor, (height, width) = pyramid0.factor, pyramid0.colour.shape[2:]
+        pad = 0, width * factor - flow.shape[3], 0, height * factor - flow.shape[2]
+        small = F.pad(flow, pad, mode="replicate") if any(pad) else flow
+        small = (F.avg_pool2d(small, factor) if factor > 1 else small) / factor
+        moves = flows_of(rescale(self._moves, 1 / factor), t, height, width, STRIDE)
+        costs = disagreement(
+            pyramid0.colour,
+            pyramid1.colour,
+            torch.cat((small[:, :, ::STRIDE, ::STRIDE], moves)),
+            cell=CELL // STRIDE,
+            radius=RADIUS,
+            stride=STRIDE,
+            size=(flow.shape[2] / factor, flow.shape[3] / factor),
+        )
+        return preferences(costs[:1], costs[1:], self._valid)[1:]
+
+    def _full_size(self, cells: Tensor) -> Tensor:
+        """Return values of cells for every pixel, those between cells mixed."""
+        factor = CELL * self._pyramids[0].factor
+        return F.interpolate(
+            cells, scale_factor=float(factor), mode="bilinear", align_corners=False
+        )
+
+    def _moved(self, number: int, t: Tensor) -> Tensor:
+        """Return the mean (1, 3, H, W) of both pictures, moved; where one ends, the other alone."""
+        pictures = [picture.float() for picture in self._pictures]
+        if number == 0:
+            return torch.lerp(pictures[0], pictures[1], t)
+        height, width = pictures[0].shape[2:]
+        pyramid = self._pyramids[0]
+        padded = tuple(side * pyramid.factor for side in pyramid.colour.shape[2:])
+        move = self._moves[number : number + 1]
+        flows = flows_of(move, t, *padded)[:, :, :height, :width]
+        ends = flows[:, :2], flows[:, 2:]
+        seen = [inside(end, height, width) for end in ends]
+        if number == self._affine:
+            made = [sample(p, end, mode="bicubic") for p, end in zip(pictures, ends, strict=True)]
+        else:
+            shift = move[0, :2]
+            made = [
+                shifted(pictures[0], -t * shift),
+                shifted(pictures[1], (1 - t) * shift),
+            ]
+        both = seen[0] * seen[1]
+        # In a fade the brightness at the border follows from what both pictures show.
+        levels = [mean(part * both) + 1e-6 for part in made]
+        between = torch.lerp(levels[0], levels[1], t)
+        gains = [(between / level).clamp(0.5, 2.0) for level in levels]
+        alone = [
+            torch.where(both > 0, part, part * gain) for part, gain in zip(made, gains, strict=True)
+        ]
+        weight0, weight1 = (1 - t) * seen[0] + 1e-6, t * seen[1] + 1e-6
+        return (alone[0] * weight0 + alone[1] * weight1) / (weight0 + weight1)
+
+
+def shifted(picture: Tensor, shift: Tensor) -> Tensor:
+    """Sample a picture (1, C, H, W) at ``position + shift``, the border repeated.
+
+    ``shift`` (2,), x before y, is on the picture's device. Whole numbers are exact; between
+    pixels a kernel of six samples is sharper than bicubic sampling.
+    """
+    for axis, offset in ((3, shift[0]), (2, shift[1])):
+        length = picture.shape[axis]
+        whole = offset.floor()
+        around = torch.arange(1 - TAPS, length + TAPS, device=picture.device) + whole.long()
+        wide = picture.index_select(axis, around.clamp(0, length - 1))
+        # Not a convolution, whose factors CUDA may round.
+        kernel = _kernel(offset - whole)
+        picture = torch.zeros_like(picture)
+        for place in range(2 * TAPS):
+            picture += kernel[place] * wide.narrow(axis, place, length)
+    return picture
+
+
+def _kernel(fraction: Tensor) -> Tensor:
+    """Return the weights of ``2 TAPS`` pixels, of sum 1; ``fraction`` is in [0, 1)."""
+    x = torch.arange(1 - TAPS, 1 + TAPS, device=fraction.device).double() - fraction.double()
+    lanczos = torch.sinc(x) * torch.sinc(x / TAPS) * (x.abs() < TAPS)
+    lanczos = lanczos / lanczos.sum()
+    linear = (1 - x.abs()).clamp(min=0)
+    return (lanczos + SHARPEN * (lanczos - linear)).float()
