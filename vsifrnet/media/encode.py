@@ -36,6 +36,9 @@ CODECS = {
 }
 """Encoders and the options that they get where the user gives none."""
 
+COMMON = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "gif", "apng")
+"""Encoders that are named where a container cannot hold what another one makes."""
+
 FIELD_ORDERS = {
     vs.FIELD_PROGRESSIVE: 1,
     vs.FIELD_BOTTOM: 3,
@@ -221,11 +224,7 @@ def _add_video(
     try:
         video = muxer.add_stream(encoder.codec, rate=Fraction(fps), options=options)
     except ValueError:
-        suffix = Path(muxer.name).suffix
-        other = ".mov" if suffix == ".mkv" else ".mkv"
-        raise EncodeError(
-            f"codec={encoder.codec!r} cannot be put into {suffix}: choose {other}, or another codec"
-        ) from None
+        raise EncodeError(_not_held(muxer, encoder.codec)) from None
     assert isinstance(video, av.VideoStream)
     context = video.codec_context
     unknown = set(options) - {option.name for option in _known(context)}
@@ -244,6 +243,16 @@ def _add_video(
     if "_FieldBased" in props:
         context.field_order = FIELD_ORDERS[props["_FieldBased"]]
     return video
+
+
+def _not_held(muxer: av.container.OutputContainer, codec: str) -> str:
+    """Say that a container cannot hold what an encoder makes, and what can be chosen instead."""
+    held = muxer.supported_codecs
+    fit = [name for name in COMMON if av.codec.Codec(name, "w").canonical_name in held]
+    suffix = Path(muxer.name).suffix
+    other = ".mov" if suffix == ".mkv" else ".mkv"
+    codecs = f", or --codec {' or '.join(fit)}" if fit else ""
+    return f"codec={codec!r} cannot be put into {suffix}: choose {other}{codecs}"
 
 
 def _aspect(props: Mapping[str, Any]) -> Fraction | None:

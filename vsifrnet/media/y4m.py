@@ -252,7 +252,6 @@ def _header(clip: vs.VideoNode, props: Mapping[str, Any]) -> bytes:
         "I" + fields.get(props.get("_FieldBased", 0), "p"),
         f"A{num}:{den}" if num > 0 and den > 0 else "A0:0",
     ]
-    words += [
-        f"XCOLORRANGE={name}" for name, value in RANGES.items() if value == props.get("_Range")
-    ]
+    told = props.get("_Range")
+    words += [f"XCOLORRANGE={name}" for name, value in RANGES.items() if value == told]
     return (" ".join(words) + "\n").encode()
