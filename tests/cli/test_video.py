@@ -1,5 +1,6 @@
 """``vsifrnet video``: what comes out, decoded again, against what went in."""
 
+import io
 import itertools
 import re
 import signal
@@ -15,8 +16,10 @@ import vapoursynth as vs
 from paths import ROOT
 
 from vsifrnet.cli import main
+from vsifrnet.errors import EncodeError
 from vsifrnet.media.encode import Encoder, encode
 from vsifrnet.media.formats import storable
+from vsifrnet.media.pipe import write_y4m
 from vsifrnet.media.source import exact, open_source
 
 WIDTH, HEIGHT = 64, 48
@@ -275,6 +278,123 @@ def test_wrong_input(variable, constant, tmp_path, capsys):
         "text.mkv",
     ]
     assert taken.read_bytes() == b"precious"
+
+
+def test_an_fps_that_covers_the_source(variable, tmp_path):
+    out = tmp_path / "out.mkv"
+    assert video(variable, out, "--fps", "24") == 0
+    times, _ = frames(out)
+    lasts = Fraction(END - VARIABLE[0], 1000)
+    assert abs(len(times) * Fraction(1, 24) - lasts) <= Fraction(1, 48)
+
+
+def test_other_video_streams_are_copied(constant, tmp_path, capsys):
+    both, out = tmp_path / "both.mkv", tmp_path / "out.mkv"
+    with av.open(str(constant)) as source, av.open(str(both), "w") as target:
+        streams = [source.streams.video[0]] * 2
+        copies = [target.add_stream_from_template(stream, opaque=True) for stream in streams]
+        for packet in source.demux(streams[0]):
+            for stream in copies if packet.size else ():
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                target.mux(copy)
+    assert video(both, out) == 0
+    with av.open(str(out)) as container:
+        counts = [len(list(container.decode(video=0)))]
+        container.seek(0)
+        counts.append(len(list(container.decode(video=1))))
+    assert counts == [24, 12]
+    assert video(both, tmp_path / "one.mkv", "--no-other-video") == 0
+    with av.open(str(tmp_path / "one.mkv")) as container:
+        assert len(container.streams.video) == 1
+    assert video(both, tmp_path / "out.webm", "--codec", "libvpx-vp9") == 1
+    said = capsys.readouterr().err
+    assert (
+        "video stream 1 (h264) cannot be put into .webm: choose .mkv, or --no-other-video" in said
+    )
+
+
+def test_text_subtitles_become_those_of_the_container(variable, tmp_path):
+    there, back = tmp_path / "there.mp4", tmp_path / "back.mkv"
+    assert video(variable, there, "--no-attachments") == 0
+    assert video(there, back) == 0
+    for path, codec in ((there, "mov_text"), (back, "subrip")):
+        with av.open(str(path)) as container:
+            (stream,) = container.streams.subtitles
+            assert stream.codec_context.name == codec
+            texts = [
+                (float(packet.pts * packet.time_base), line.dialogue.decode())
+                for packet in container.demux(stream)
+                if packet.size > 2
+                for line in packet.decode()
+            ]
+        assert [text for _, text in texts] == ["Hello", "World"]
+        # The file begins where its first stream does, and so do these.
+        close([time for time, _ in texts], [start / 1000 for start, *_ in SUBTITLES], 0.002)
+
+
+def test_transparency_is_refused_or_left_out(tmp_path, capsys):
+    clip = vs.core.std.BlankClip(format=vs.RGB24, width=64, height=48, length=4, fpsnum=24)
+    alpha = vs.core.std.BlankClip(clip, format=vs.GRAY8, color=99)
+    source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    for _ in encode(clip.std.ClipToProp(alpha), source, encoder=Encoder(codec="ffv1")):
+        pass
+    assert video(source, out) == 1
+    said = capsys.readouterr().err
+    assert "frame 0 has transparent places, which libx264 cannot store" in said
+    assert "--no-alpha" in said
+    assert not out.exists()
+    assert video(source, out, "--no-alpha") == 0
+    assert video(source, tmp_path / "png.mkv", "--codec", "png") == 0
+    made = vs.core.bs.VideoSource(str(tmp_path / "png.mkv"), cachemode=0)
+    assert {int(np.asarray(f.props["_Alpha"][0])[9, 9]) for f in made.frames()} == {99}
+
+
+def test_a_column_that_is_left_out_is_told(tmp_path, caplog):
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 65, 49, "yuv420p"
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame(65, 49, "yuv420p")))
+        container.mux(stream.encode(None))
+    with caplog.at_level("WARNING", logger="vsifrnet"):
+        clip = open_source(path).clip
+    assert (clip.width, clip.height) == (64, 48)
+    assert "is read as 64x48" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("format", "props", "header"),
+    [
+        (vs.YUV420P8, {}, b"C420 W64 H48 F24:1 Ip A0:0 XLENGTH=2"),
+        (
+            vs.YUV420P8,
+            {"_SARNum": 32, "_SARDen": 27, "_Range": 1, "_ChromaLocation": 0, "_FieldBased": 2},
+            b"C420mpeg2 W64 H48 F24:1 It A32:27 XCOLORRANGE=FULL XLENGTH=2",
+        ),
+        (vs.YUV422P10, {"_Range": 0}, b"C422p10 W64 H48 F24:1 Ip A0:0 XCOLORRANGE=LIMITED "),
+        (vs.GRAY16, {}, b"Cmono16 W64 H48 "),
+    ],
+)
+def test_y4m_says_what_the_source_does(format, props, header):
+    clip = vs.core.std.BlankClip(format=format, width=64, height=48, length=2, fpsnum=24)
+    clip = clip.std.RemoveFrameProps(["_Range", "_ChromaLocation", "_FieldBased"])
+    clip = clip.std.SetFrameProps(**props)
+    file, reference = io.BytesIO(), io.BytesIO()
+    assert list(write_y4m(clip, file)) == [1, 2]
+    assert file.getvalue().startswith(b"YUV4MPEG2 " + header)
+    # The frames are as VapourSynth writes them.
+    clip.output(reference, y4m=True)
+    bodies = [data.getvalue().partition(b"\n")[2] for data in (file, reference)]
+    assert bodies[0] == bodies[1]
+
+
+def test_y4m_refuses_what_it_cannot_carry():
+    clip = vs.core.std.BlankClip(format=vs.RGB24, width=64, height=48, length=1)
+    with pytest.raises(EncodeError, match="y4m cannot carry RGB24"):
+        list(write_y4m(clip, io.BytesIO()))
 
 
 READER = """
