@@ -27,7 +27,7 @@ def test_kernels_give_what_the_eager_operators_give(name: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
@@ -36,7 +36,7 @@ def test_kernels_give_what_the_eager_operators_give(name: str) -> None:
 def test_kernels_compile() -> None:
     path = ROOT / "tests" / "engine" / "compiled_kernels.py"
     process = subprocess.run(
-        [sys.executable, str(path), "90"], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, str(path), "90"], capture_output=True, text=True, timeout=1200, check=False
     )
     assert process.returncode == 0, process.stderr
     made = {line.split()[0] for line in process.stdout.splitlines()}
@@ -48,10 +48,10 @@ def test_kernels_compile() -> None:
 
 def test_kernels_are_refused_where_they_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    with pytest.raises(ValueError, match="kernels=True: accepted on the CPU with"):
+    with pytest.raises(ValueError, match="kernels=True: must be False on the CPU"):
         backend.resolve("cpu", kernels=True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="kernels=True: Triton is not installed"):
+    with pytest.raises(ValueError, match="kernels=True: must be False where Triton is not"):
         backend.resolve("cpu", kernels=True)
 
 
