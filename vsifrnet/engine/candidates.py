@@ -97,16 +97,11 @@ def find_moves(pyramid0: Pyramid, pyramid1: Pyramid) -> tuple[Tensor, Tensor]:
         return still.expand(2 + SHIFTS, 6), torch.zeros(2 + SHIFTS, device=device)
 
     whole = displacements(*fine, PEAKS)[0]
-    proposed = _propose(half, whole / 2)
-    camera = _fit_camera(half, quarter, torch.cat((still, proposed[:1])))
+    proposed, start = _propose(half, whole / 2)
+    camera = rescale(_fit_camera(half, quarter, start), 2.0)
     shifts = torch.cat((still, rescale(proposed, 2.0)))
-    camera = rescale(camera, 2.0)
-    costs, camera_costs = _costs(fine, torch.cat((shifts, camera)), cell=2).split_with_sizes(
-        (len(shifts), len(camera))
-    )
-    better = mean(camera_costs).argmin()[None]
-    camera = camera.index_select(0, better)
-    camera_cost = camera_costs.index_select(0, better) + AFFINE_COST
+    costs = _costs(fine, torch.cat((shifts, camera)), cell=2)
+    costs, camera_cost = costs[:-1], costs[-1:] + AFFINE_COST
 
     # Where a camera that zooms or turns explains more than any displacement, these only have to
     # explain the rest, and otherwise the other way round.
@@ -132,8 +127,8 @@ def find_moves(pyramid0: Pyramid, pyramid1: Pyramid) -> tuple[Tensor, Tensor]:
     return moves, torch.cat((valid.amax(0, keepdim=True), valid))
 
 
-def _propose(half: Lumas, whole: Tensor) -> Tensor:
-    """Return displacements (1 + SHIFTS, 6), the likeliest of the whole picture first.
+def _propose(half: Lumas, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """Return displacements (1 + SHIFTS, 6), and the best one or none at all (1, 6).
 
     Args:
         half: the lumas at half the working size, in whose pixels everything is given.
@@ -148,11 +143,13 @@ def _propose(half: Lumas, whole: Tensor) -> Tensor:
     # A tile's displacement is less precise than the whole picture's.
     own = _grow(_owned(costs.index_select(0, chosen), costs[:1]), half[0])
     aligned = align(*half, kept, own, steps=3, affine=False, stride=STRIDE)
-    return torch.where((chosen <= len(whole))[:, None], kept, aligned)
+    best = mean(costs[:2]).argmin()[None]
+    kept = torch.where((chosen <= len(whole))[:, None], kept, aligned)
+    return kept, proposed.index_select(0, best)
 
 
 def _fit_camera(half: Lumas, quarter: Lumas, start: Tensor) -> Tensor:
-    """Return an affine move for each of ``start`` (K, 6), fitted coarse to fine."""
+    """Return affine moves from ``start`` (K, 6), fitted coarse to fine."""
     everywhere = torch.ones((len(start), 1, 1, 1), device=start.device)
     camera = align(*quarter, rescale(start, 0.5), everywhere, steps=5, affine=True)
     return align(*half, rescale(camera, 2.0), everywhere, steps=3, affine=True, stride=STRIDE)
