@@ -66,8 +66,8 @@ def ifrnet(
             None is the model in the package.
         scale: resolution of the flow relative to the picture: 0.25, 0.5, 1, 2 or 4. A value below
             1 is faster and finds larger motion, for 4K; a value above 1 is finer, for small
-            pictures. "auto" is 1, and where whole layers of the picture move (pans, rolls of
-            lettering, zooms), these are moved exactly in place of what the network makes.
+            pictures. "auto" is 1; layers that move as a whole (pans, rolls of lettering, zooms)
+            are moved exactly, in place of the network's result.
         ensemble: average four mirrored runs: four times the work, slightly better.
         sc: make no frames across scene changes.
         sc_threshold: how much must change for a scene change, above 0 and at most 1.

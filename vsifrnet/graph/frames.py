@@ -100,7 +100,7 @@ def read_alpha(frame: vs.VideoFrame) -> NDArray[np.float32] | None:
     """Return the alpha channel that a frame carries as ``_Alpha``: (H, W) in [0, 1], or None.
 
     Raises:
-        ValueError: it is not one plane of the frame's size.
+        ValueError: the alpha channel is not one plane of the frame's size.
     """
     alpha: Any = frame.props.get("_Alpha")
     if alpha is None:

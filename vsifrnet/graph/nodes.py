@@ -125,7 +125,7 @@ class Finish:
 
 
 def _keep_alpha(n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
-    """ModifyFrame: the first of ``f`` with the props of the second, but with its own alpha."""
+    """ModifyFrame callback that gives ``f[0]`` the props of ``f[1]``, except for its alpha."""
     made, left = f
     frame = made.copy()
     frame.props.clear()

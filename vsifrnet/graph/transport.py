@@ -177,7 +177,7 @@ class YUV:
 
 
 def _joined(picture: Tensor, alpha: Tensor) -> Tensor:
-    """Return a picture (3, H, W) and alpha (H, W) as one (4, H, W), where the picture is."""
+    """Join a picture (3, H, W) and alpha (H, W) to one (4, H, W), on the picture's device."""
     return torch.cat((picture, alpha[None].to(picture)))
 
 
