@@ -35,7 +35,7 @@ BAD_ARGUMENTS = [
     ({"fps_num": 60, "fps_den": -1}, "fps_den=-1", "from 1 to"),
     ({"multi": 3, "fps_num": 60}, "multi=3 and fps_num=60", "one of the two"),
     ({"timecodes": [0, 1, 2]}, "timecodes", "fps_num"),
-    ({"timecodes": [0, 1], "fps_num": 60}, "2 times for a clip of 3", "one for each"),
+    ({"timecodes": [0, 1], "fps_num": 60}, "2 times for a clip of 3", "one per frame"),
     ({"timecodes": [0, 2, 1], "fps_num": 60}, "frame 2 at 1.0 s", "increasing"),
     ({"timecodes": "no.txt", "fps_num": 60}, "timecodes='no.txt'", "cannot be read"),
     ({"scale": 3}, "scale=3", "0.25, 0.5, 1.0, 2.0, 4.0"),

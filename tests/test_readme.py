@@ -1,4 +1,4 @@
-"""What the README says of the arguments is what they are."""
+"""The README's table of arguments against the signature and the table that help is made from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from paths import ROOT
 
 from vsifrnet import ifrnet
+from vsifrnet.argument_table import ARGUMENTS
 
 
 def test_argument_table_is_the_signature() -> None:
@@ -29,6 +30,15 @@ def test_argument_table_is_the_signature() -> None:
             assert told[name] == "1"
             continue
         assert told[name].strip().strip('"') == str(parameter.default), name
+
+
+def test_argument_table_has_the_words_of_help() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \| [^|]* \| ([^|]*) \|", readme, re.MULTILINE)
+    told = {name: (kind, text.replace("`", "")) for name, kind, text in rows}
+    for name, argument in ARGUMENTS.items():
+        if name in told:
+            assert told[name] == (argument.type, argument.text)
 
 
 def test_links_lead_somewhere() -> None:

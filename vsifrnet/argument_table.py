@@ -1,7 +1,7 @@
-"""The table of the filter's arguments: types, defaults, choices and words.
+"""The table of the filter's arguments: types, defaults, choices and descriptions.
 
-The command line's help and the README's table are made from it. It imports nothing heavy, so that
-``vsifrnet --help`` does not load PyTorch. A test compares it with the filter's signature.
+The command line's help is made from it. It imports nothing heavy, so that ``vsifrnet --help`` does
+not load PyTorch. Tests compare it with the filter's signature and with the README's table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Argument(NamedTuple):
     default: object
     """The default value in the filter's signature."""
     text: str
-    """What is accepted, or its range and unit, and what the argument does."""
+    """The range, unit or accepted values, and what the argument does."""
     choices: tuple[str | float, ...] | None = None
     """All accepted values, where these can be listed."""
 
@@ -53,20 +53,23 @@ ARGUMENTS: dict[str, Argument] = {
     "model": Argument(
         "name, path",
         None,
-        "vsifrnet models list, or a .safetensors, .pth or ncnn file; None is the one inside",
+        "a name of vsifrnet models list, or a .safetensors, .pth or ncnn file; None: ifrnet_s",
     ),
     "scale": Argument(
         "float, str",
         AUTO,
-        "0.25, 0.5, 1, 2, 4: resolution of the flow relative to the picture; auto: 1, and layers "
-        "that move as a whole (pans, rolls of lettering, zooms) moved exactly",
+        "0.25, 0.5, 1, 2, 4: resolution of the flow relative to the picture; auto: 1, with exact "
+        "motion for layers that move as a whole (pans, rolls of lettering, zooms)",
         (AUTO, *SCALES),
     ),
     "ensemble": Argument("bool", False, "average four mirrored runs, for four times the work"),
     "sc": Argument("bool", True, "make no frames across scene changes"),
     "sc_threshold": Argument("float", 0.35, "above 0, up to 1; higher finds fewer scene changes"),
     "sc_mode": Argument(
-        "str", "hold", 'what is shown there: "hold" (left frame), "nearest", "blend"', SC_MODES
+        "str",
+        "hold",
+        'what a scene change shows: "hold" (left frame), "nearest", "blend"',
+        SC_MODES,
     ),
     "dup_mode": Argument("str", "keep", '"bridge" moves held drawings in even steps', DUP_MODES),
     "dup_max": Argument(
@@ -75,7 +78,7 @@ ARGUMENTS: dict[str, Argument] = {
     "dup_threshold": Argument(
         "float",
         2.5,
-        "0 to 255 8-bit steps in 32x32 pixels; change that makes another drawing",
+        "0 to 255 8-bit steps; change within 32x32 pixels from which a frame is another drawing",
     ),
     "timecodes": Argument(
         "path, times in s", None, "times of a clip of variable frame rate, for a target rate"
@@ -91,7 +94,7 @@ ARGUMENTS: dict[str, Argument] = {
     "precision": Argument(
         "str",
         "auto",
-        '"fp32", "fp16", "bf16"; auto: fp16 on CUDA, bf16 on a CPU made for it, else fp32',
+        '"fp32", "fp16", "bf16"; auto: fp16 on CUDA, bf16 on a CPU that multiplies it, else fp32',
         PRECISIONS,
     ),
     "num_streams": Argument(

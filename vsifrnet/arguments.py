@@ -64,7 +64,7 @@ def timeline(
     fps_den: int | None,
     timecodes: Timecodes | None,
 ) -> Timeline:
-    """Return the timeline that the arguments about the rate ask for."""
+    """Return the timeline for the given rate; raise an InputError if the arguments conflict."""
     fits = isinstance(multi, int | Fraction) and not isinstance(multi, bool)
     if not fits or not MIN_MULTI <= multi <= MAX_MULTI:
         raise InputError(
@@ -127,7 +127,7 @@ def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:
 
 
 def check_halving(timeline: Timeline, dup_mode: str, reason: str) -> None:
-    """Refuse times that a model which ignores t cannot make; the error ends with ``reason``."""
+    """Refuse times that a t-blind model cannot make by halving; ``reason`` ends the error."""
     if dup_mode == "bridge":
         asked = "dup_mode='bridge'"
     elif timeline.grid not in (1, *HALVINGS):
@@ -182,7 +182,7 @@ def check_up_to(name: str, value: object, most: float) -> None:
 
 
 def default_matrix(clip: vs.VideoNode, matrix: int | str | None) -> int:
-    """Return the matrix of frames that carry none, as a number of ITU-T H.273."""
+    """Return the matrix of frames without ``_Matrix``, as a number of ITU-T H.273."""
     if matrix is None:
         return int(vs.MATRIX_BT709 if clip.height > 576 else vs.MATRIX_ST170_M)
     if isinstance(matrix, str) and matrix in MATRICES:

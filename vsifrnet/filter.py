@@ -1,4 +1,4 @@
-"""The filter: its arguments become the parts of the graph, which :mod:`vsifrnet.graph` wires."""
+"""The filter: it checks its arguments and passes the parts to :mod:`vsifrnet.graph.wire`."""
 
 from __future__ import annotations
 
@@ -60,30 +60,30 @@ def ifrnet(
     Args:
         clip: constant format and size, at least 2 frames; GRAY, YUV or RGB, 8 to 16 bit integer,
             half or single float.
-        multi: output frames per source frame, from 1/100 to 1000.
+        multi: output frames per source frame, an int or a Fraction from 1/100 to 1000.
         fps_num, fps_den: target frame rate in place of ``multi``; needs a clip with a frame rate.
         model: a model's name, or a path to weights (.safetensors, .pth, or ncnn's .param or .bin);
             None is the model in the package.
         scale: resolution of the flow relative to the picture: 0.25, 0.5, 1, 2 or 4. A value below
             1 is faster and finds larger motion, for 4K; a value above 1 is finer, for small
-            pictures. "auto" is 1, and where whole layers of the picture move (pans, rolls of
-            lettering, zooms), these are moved exactly in place of what the network makes.
+            pictures. "auto" is 1; layers that move as a whole (pans, rolls of lettering, zooms)
+            are moved exactly, in place of the network's result.
         ensemble: average four mirrored runs: four times the work, slightly better.
         sc: make no frames across scene changes.
         sc_threshold: how much must change for a scene change, above 0 and at most 1.
         sc_mode: what is shown at a scene change: "hold" (the left frame), "nearest", or "blend".
-        dup_mode: what becomes of a drawing that is held for several frames: "keep" shows it for
-            as long and makes frames in the last gap only; "bridge" moves in even steps from its
-            first frame to the next drawing's.
+        dup_mode: what happens to a drawing that is held for several frames: "keep" shows it as
+            long as the source does and makes frames in its last gap only; "bridge" moves in even
+            steps from its first frame to the next drawing's.
         dup_max: with "bridge", the longest run of held frames that is a drawing, 1 to 8; a longer
-            run is a picture that stands still.
-        dup_threshold: with "bridge", the change within 32x32 pixels, in 8-bit steps, from which on
+            run is a still picture.
+        dup_threshold: with "bridge", the change within 32x32 pixels, in 8-bit steps, from which
             a frame shows another drawing, 0 to 255.
         timecodes: the frames' times, for a target rate on a clip of variable frame rate: a
             timecode file (v1, v2), or one time in seconds per frame. Needs ``fps_num``.
         matrix: matrix of YUV frames that carry no ``_Matrix``: a name or a number as in
             ``core.resize``; None is 709 above 576 lines and 170m up to there.
-        device: None (CUDA if there is a card, else the CPU), "cpu", "cuda", "cuda:1", or an index.
+        device: None (CUDA if there is a GPU, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.engine.backend.resolve`.
         num_streams: how many pairs of frames are interpolated at once; on the CPU they share the
             cores. None is 2.
@@ -117,7 +117,7 @@ def ifrnet(
         if loaded.t_blind:
             arguments.check_halving(timeline, dup_mode, loaded.t_blind_reason)
             if num_streams is None and engine.device.type == "cpu" and timeline.grid not in (1, 2):
-                # Each half depends on the half before it: a second worker would make both again.
+                # A quarter is made from a half, so a second worker would make the half again.
                 engine = replace(engine, num_streams=1)
     except InputError as error:
         raise vs.Error(f"ifrnet: {error}") from error
@@ -126,7 +126,7 @@ def ifrnet(
     fallback = Fp32Fallback(loaded.build, engine) if precision == "auto" else None
     try:
         network = prepare(loaded.build(), engine)
-    except RuntimeError as error:  # the GPU is full, or its driver is too old
+    except RuntimeError as error:  # The GPU is full, or its driver is too old.
         raise vs.Error(f"ifrnet: {engine}: {backend.explain(error)}") from error
     interpolators = [
         Interpolator(

@@ -43,9 +43,9 @@ class Config:
     stem: int
     """Kernel size of the first convolution."""
     align: int = 1
-    """The decoders' inputs and hidden channels are multiples of it; see :mod:`.engine.align`."""
+    """Number that divides the decoders' input and hidden channels; 1 is the official layout."""
     align_encoder: int = 1
-    """Likewise of the encoder, the pictures' three channels included."""
+    """Number that divides the encoder's channels, including the pictures' three."""
 
 
 CONFIGS: dict[str, Config] = {
@@ -188,9 +188,10 @@ class Synthesis:
 
 
 class IFRNet(nn.Module):
-    """The network. ``IFRNet(CONFIGS["S"])`` has 104 tensors in the official key layout.
+    """The network; its state dict has the official key layout (104 tensors).
 
-    ``sampling`` is that of the last blend, which weights are trained with; features are bilinear.
+    ``sampling`` is how the final blend samples the pictures, a property of the weights. Features
+    are always sampled bilinearly.
     """
 
     operators = EAGER
@@ -237,7 +238,7 @@ class IFRNet(nn.Module):
         flows, features = self._estimate(pair, t)
         flow, out = flows[0], features.pop(0)
         flows.insert(0, self.operators.add_flow(out, flow))
-        # What the last decoder gives in place of features is the mask and the residual.
+        # The last decoder returns the mask and the residual in place of features.
         last = out[:, 4:].to(torch.float32, memory_format=torch.contiguous_format)
         mask, residual = torch.sigmoid(last[:, 0:1]), last[:, 1:4]
 
@@ -265,10 +266,10 @@ class IFRNet(nn.Module):
         return self.decode(pair, t).image
 
     def _estimate(self, pair: Pair, t: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return what the decoders make, from fine to coarse.
+        """Run the decoders; return flows and features, from fine to coarse.
 
-        These are the flows of all but the last, and the features of all, where those of the last
-        are its whole output: the change of the flow, the mask and the residual.
+        Decoder 1 has no flow in the list. Its entry in the features is its whole output: the
+        change of the flow, the mask and the residual.
         """
         *fine, coarsest = pair.features
         f0, f1 = coarsest.chunk(2)

@@ -216,7 +216,7 @@ def test_names_what_is_broken(tmp_path, capsys):
     save(broken, seed=1, size=(16, 16))
     code, _, err = run(capsys, "vimeo90k", "--data", tmp_path)
     assert code == 1
-    assert "0002/im2.png: its size is not that of" in err
+    assert "0002/im2.png: must be of the same size as" in err
 
 
 def test_other_wrong_input(tmp_path, capsys):

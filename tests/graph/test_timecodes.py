@@ -58,14 +58,14 @@ def test_what_bestsource_writes(tmp_path):
         ("# timecode format v2\n0\n40\n", "2 times for a clip of 4 frames"),
         ("# timecode format v2\n0\n40\n80\n120\n160\n200\n", "6 times for a clip of 4 frames"),
         ("# timecode format v2\n0\n40\n40\n120\n", "frame 2 at 0.04 s does not come after frame 1"),
-        ("# timecode format v2\n0\n40\nnan\n120\n", "line 4 has 'nan'"),
+        ("# timecode format v2\n0\n40\nnan\n120\n", "line 4: 'nan' must be"),
         ("# timecode format v1\n0,1,25\n", "line 2 must be 'Assume"),
         (
             "# timecode format v1\nAssume 25\n0,²,25\n",
             "line 3 must be 'first frame,last frame,fps'",
         ),
-        ("# timecode format v1\nAssume 0\n", "line 2 has a frame rate of 0"),
-        ("# timecode format v1\nAssume 25\n0,9,30\n", "line 3 is about frames 0 to 9"),
+        ("# timecode format v1\nAssume 0\n", "line 2: frame rate 0 must be above 0"),
+        ("# timecode format v1\nAssume 25\n0,9,30\n", "line 3: frames 0 to 9 must be"),
         ("# timecode format v1\nAssume 25\n0,30\n", "line 3 must be 'first frame,last frame,fps'"),
     ],
 )

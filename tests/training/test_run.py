@@ -447,7 +447,7 @@ def test_few_pictures_leave_none_to_validate_on(tmp_path, capsys):
             path.unlink()
     assert main([*arguments(assets, out, 2), "--validate-every", "1"]) == 1
     message = capsys.readouterr().err
-    assert "one to validate on" in message
+    assert "held out for validation" in message
     assert "--validate-every 0" in message
     assert main(arguments(assets, out, 2)) == 0
 

@@ -1,4 +1,4 @@
-"""Clips that carry props of other clips, and clips that are moved in time."""
+"""Helpers for clips: clips that carry only props, shifts in time, caches, expressions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from itertools import batched
 
 import vapoursynth as vs
 
-__all__ = ["blank", "cached", "props_only", "select", "shift", "uncached"]
+__all__ = ["blank", "cached", "fold", "props_only", "select", "shift", "uncached"]
 
 CACHED = 256
-"""Frames of one pixel that a clip of props keeps."""
-
+"""Number of one-pixel frames that a clip of props caches."""
 
 MAX_OFFSETS = 4096
 """Maximum offsets per SelectEvery call; its setup is quadratic."""
 
 
 def blank(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return as many frames as ``clip`` has, of one pixel, to carry props."""
+    """Return a clip of one pixel, as long as ``clip``, whose frames can carry props."""
     return clip.std.BlankClip(width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=1)
 
 
@@ -45,12 +44,12 @@ def shift(node: vs.VideoNode, frames: int) -> vs.VideoNode:
 
 
 def select(node: vs.VideoNode, cycle: int, offsets: Sequence[int]) -> vs.VideoNode:
-    """Call ``std.SelectEvery``, in parts where one cycle of many offsets is the whole clip."""
+    """Call ``std.SelectEvery``, in parts if a cycle of many offsets spans the whole clip."""
     if len(offsets) <= MAX_OFFSETS or cycle < node.num_frames:
         return uncached(node.std.SelectEvery(cycle, offsets, modify_duration=False))
     parts = []
     for chosen in batched(offsets, MAX_OFFSETS):
-        first = min(chosen[0], node.num_frames - 2)  # a cycle has two frames at least
+        first = min(chosen[0], node.num_frames - 2)  # A cycle has at least two frames.
         end = max(chosen[-1] + 1, first + 2)
         own = [offset - first for offset in chosen]
         parts.append(select(uncached(node[first:end]), end - first, own))
@@ -58,12 +57,17 @@ def select(node: vs.VideoNode, cycle: int, offsets: Sequence[int]) -> vs.VideoNo
 
 
 def cached(node: vs.VideoNode) -> vs.VideoNode:
-    """Let ``node`` keep its last frames, which several nodes request."""
+    """Let ``node`` cache its last frames, because several nodes request them."""
     node.std.SetVideoCache(mode=1, fixedsize=1, maxsize=CACHED)
     return node
 
 
 def uncached(node: vs.VideoNode) -> vs.VideoNode:
-    """Let ``node`` keep no frames, because another node keeps them or they are requested once."""
+    """Let ``node`` cache nothing, because another node does or each frame is requested once."""
     node.std.SetVideoCache(mode=0)
     return node
+
+
+def fold(operands: Sequence[str], operator: str) -> str:
+    """Return the ``std.Expr`` expression that joins ``operands`` by a binary ``operator``."""
+    return " ".join(operands) + f" {operator}" * (len(operands) - 1)

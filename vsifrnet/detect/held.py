@@ -1,10 +1,10 @@
-"""Held frames: is frame k + 1 equal to frame k, or does it at least show the same drawing?
+"""Detection of held frames: frames that equal the frame before, or show the same drawing.
 
 ``equal_frames`` and ``held_frames`` build chains of core functions whose frame k describes the gap
 between frames k and k + 1; ``is_equal`` and ``is_held`` read its props.
 
 *Equal* means that every sample of every plane is the same. *Held* means that the drawing is the
-same up to what compression and grain change:
+same, apart from compression and grain:
 
 * A cell of 4x4 pixels is the unit, because noise averages out within it.
 * The change of two frames is the largest mean absolute difference of cells in any patch of 32x32
@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import vapoursynth as vs
 from vsutil import EXPR_VARS, depth, split
+
+from vsifrnet.detect.clips import blank, fold, shift
 
 __all__ = ["DEFAULT_THRESHOLD", "equal_alpha", "equal_frames", "held_frames", "is_equal", "is_held"]
 
@@ -50,18 +52,16 @@ def equal_frames(clip: vs.VideoNode) -> vs.VideoNode:
     ``clip`` may have any constant format. The last frame belongs to no gap and has no meaning.
     """
     core = vs.core
-    blank = core.std.BlankClip(
-        clip, width=1, height=1, format=vs.GRAY8, length=clip.num_frames, keep=True
-    )
+    canvas = blank(clip)
     if clip.format.sample_type == vs.FLOAT and clip.format.bits_per_sample == 16:
         # PlaneStats does not take half precision; single precision holds all of its values.
         clip = depth(core.std.RemoveFrameProps(clip), 32)
-    following = core.std.DuplicateFrames(clip, clip.num_frames - 1)[1:]
+    following = shift(clip, 1)
     stats = clip
     names = [f"{EQUAL}{plane}" for plane in range(clip.format.num_planes)]
     for plane, name in enumerate(names):
         stats = core.std.PlaneStats(stats, following, plane=plane, prop=name)
-    return core.std.CopyFrameProps(blank, stats, props=[f"{name}Diff" for name in names])
+    return core.std.CopyFrameProps(canvas, stats, props=[f"{name}Diff" for name in names])
 
 
 def equal_alpha(frame: vs.VideoFrame, following: vs.VideoFrame) -> bool:
@@ -86,7 +86,7 @@ def held_frames(clip: vs.VideoNode, threshold: float = DEFAULT_THRESHOLD) -> vs.
     """Return one frame per gap, 1x1 GRAYS, for :func:`is_held`; as many as ``clip`` has frames.
 
     ``clip`` may have any constant format. ``threshold`` is the change, in 8-bit steps, from which
-    on a patch of 32x32 pixels shows another drawing. The last frame belongs to no gap.
+    a patch of 32x32 pixels shows another drawing. The last frame belongs to no gap.
     """
     core = vs.core
     cells = _cells(clip)
@@ -110,8 +110,8 @@ def held_frames(clip: vs.VideoNode, threshold: float = DEFAULT_THRESHOLD) -> vs.
     for gaps in range(2, DRIFT + 1):
         change = _change(cells[:length], cells[gaps : gaps + length], patches)
         for start in range(1 - gaps, 1):
-            steps = " ".join(step[start + i] for i in range(gaps))
-            least, most = (steps + f" {operator}" * (gaps - 1) for operator in ("min", "max"))
+            steps = [step[start + i] for i in range(gaps)]
+            least, most = fold(steps, "min"), fold(steps, "max")
             verdict += f" {add(change, start)} {limit} >= {least} {most} 0.5 * >= and or"
     moved = core.std.Expr(inputs, verdict).resize.Bilinear(1, 1)
     return core.std.PlaneStats(moved, prop=MOVED)
@@ -136,8 +136,8 @@ def _cells(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _change(first: vs.VideoNode, second: vs.VideoNode, size: tuple[int, int]) -> vs.VideoNode:
-    """Return the change of each patch, in the plane where it is largest; black to white is 1."""
+    """Return each patch's largest change in any plane; black to white is 1."""
     core = vs.core
     change = core.std.Expr([first, second], "x y - abs").resize.Bilinear(*size)
     planes = split(change)
-    return core.std.Expr(planes, " ".join(EXPR_VARS[: len(planes)]) + " max" * (len(planes) - 1))
+    return core.std.Expr(planes, fold(EXPR_VARS[: len(planes)], "max"))

@@ -1,9 +1,9 @@
-"""What is shown between a source frame and the next one.
+"""The plan: what the output shows between each source frame and the next one.
 
 Gap k is the time from source frame k to k + 1. Two clips of one pixel carry the decisions about
-gaps as props, in source time: ``facts`` (whether the frame is held, whether there is a cut), and
-made from these ``plan`` (between which two frames to interpolate). Both are made once per source
-frame, whatever the output rate, and depend on that frame's neighbours only.
+gaps as props, in source time: ``facts`` tells whether the frame is held and whether there is a
+cut, and ``plan``, which is made from the facts, between which two frames to interpolate. Both are
+made once per source frame, whatever the output rate, and depend on that frame's neighbours only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DUP_MAX = 8
 
 
 class Fact(NamedTuple):
-    """What the detectors found in a gap; both are False where there is motion."""
+    """What the detectors found in a gap; both values are False if there is motion."""
 
     held: bool
     """Frame k + 1 shows the same picture as frame k."""
@@ -38,11 +38,11 @@ class Kind(IntEnum):
     """What the output frames in a gap show."""
 
     MAKE = 0
-    """Frames that are made between ``first`` and ``next``."""
+    """The output shows frames that are interpolated between ``first`` and ``next``."""
     STILL = 1
-    """The left frame."""
+    """The output shows the left frame."""
     CUT = 2
-    """What ``sc_mode`` says."""
+    """The output shows what ``sc_mode`` selects."""
 
 
 class Gap(NamedTuple):
@@ -50,7 +50,7 @@ class Gap(NamedTuple):
 
     kind: Kind
     first: int
-    """Source frame at time 0 of the pair; k, unless the drawing of frame k began earlier."""
+    """Source frame at time 0 of the pair: k, or the first frame of a bridged drawing."""
     next: int
     """Source frame at time 1 of the pair."""
 
@@ -68,10 +68,10 @@ def decide(k: int, facts: Mapping[int, Fact], dup_max: int) -> Gap:
     """Return the decision for gap ``k``.
 
     Args:
-        facts: those of gap k and of the gaps from k - dup_max to k + dup_max - 1 that exist.
+        facts: the facts of gap k and of the existing gaps from k - dup_max to k + dup_max - 1.
         dup_max: the longest run of held frames that is one drawing. All gaps of such a run are
-            bridged at once, from its first frame to the next drawing. A longer run is a picture
-            that stands still. 0 bridges nothing.
+            bridged at once, from its first frame to the next drawing. A longer run is a still
+            picture. 0 bridges nothing.
     """
     if facts[k].cut:
         return Gap(Kind.CUT, k, k + 1)
@@ -88,10 +88,11 @@ def decide(k: int, facts: Mapping[int, Fact], dup_max: int) -> Gap:
 def plan(
     clip: vs.VideoNode, *, sc_threshold: float | None, dup_threshold: float, dup_max: int
 ) -> vs.VideoNode:
-    """Return the plan for ``clip``: a clip of one pixel and as many frames, for :meth:`Gap.read`.
+    """Return the plan for ``clip``: a clip of one pixel, as long, for :meth:`Gap.read`.
 
-    With ``sc_threshold`` None neither cuts nor flashes are detected. With ``dup_max`` 0 a frame is
-    held only if every sample is equal; otherwise also if it differs by less than ``dup_threshold``.
+    If ``sc_threshold`` is None, neither cuts nor flashes are detected. If ``dup_max`` is 0, a
+    frame is held only if every sample is equal; otherwise also if the detector
+    :func:`~vsifrnet.detect.held.held_frames` with ``dup_threshold`` finds the same drawing.
     """
     canvas = blank(clip)
     alpha = uncached(canvas.std.CopyFrameProps(clip, props=["_Alpha"]))
@@ -110,7 +111,7 @@ def plan(
 def pairs(
     clip: vs.VideoNode, planned: vs.VideoNode, dup_max: int
 ) -> tuple[vs.VideoNode, vs.VideoNode]:
-    """Return the clips whose frame k is the first, and the second, frame of the pair of gap k.
+    """Return two clips whose frames k are the first and the second frame of gap k's pair.
 
     ``planned`` is the clip that :func:`plan` returned, for the same ``dup_max``.
     """
@@ -125,27 +126,27 @@ def pairs(
 
 
 class _First:
-    """FrameEval: frame k is the first frame of the pair of gap k."""
+    """FrameEval callback that selects the first frame of each gap's pair."""
 
     def __init__(self, shifted: Sequence[vs.VideoNode]) -> None:
-        self._shifted = shifted  # shifted[i] is the clip moved by -i frames
+        self._shifted = shifted  # shifted[i] is the clip shifted by -i frames.
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
         return self._shifted[n - Gap.read(f.props).first]
 
 
 class _Next:
-    """FrameEval: frame k is the second frame of the pair of gap k."""
+    """FrameEval callback that selects the second frame of each gap's pair."""
 
     def __init__(self, shifted: Sequence[vs.VideoNode]) -> None:
-        self._shifted = shifted  # shifted[i] is the clip moved by i + 1 frames
+        self._shifted = shifted  # shifted[i] is the clip shifted by i + 1 frames.
 
     def __call__(self, n: int, f: vs.VideoFrame) -> vs.VideoNode:
         return self._shifted[Gap.read(f.props).next - n - 1]
 
 
 class _Detect:
-    """ModifyFrame: frame n carries the fact about gap n."""
+    """ModifyFrame callback that writes the fact about gap n into the props of frame n."""
 
     def __init__(self, frames: int, *, held: bool, sc_threshold: float | None) -> None:
         self._frames = frames
@@ -174,7 +175,7 @@ class _Detect:
 
 
 class _Plan:
-    """ModifyFrame: frame n carries the decision for gap n."""
+    """ModifyFrame callback that writes the decision for gap n into the props of frame n."""
 
     def __init__(self, frames: int, around: range) -> None:
         self._frames = frames
@@ -189,7 +190,7 @@ class _Plan:
         }
         frame = canvas.copy()
         gap = decide(n, facts, -self._around[0])
-        if n == self._frames - 1:  # no frame follows the last one
+        if n == self._frames - 1:  # No frame follows the last one.
             gap = gap._replace(kind=Kind.STILL)
         frame.props.update(gap._asdict())
         return frame

@@ -1,30 +1,31 @@
-"""Scene changes: is there a cut, or the edge of a flash, between frames k and k + 1?
+"""Detection of scene changes: cuts and edges of flashes between frames k and k + 1.
 
-``gap_scores`` builds a chain of core functions whose frame k describes gap k, in which no Python
-runs; ``is_cut`` and ``is_flash`` turn that frame's props into decisions.
+``gap_scores`` builds a chain of core functions, in which no Python runs; its frame k describes
+gap k. ``is_cut`` and ``is_flash`` turn that frame's props into decisions.
 
-A gap is scored on 48x27 thumbnails of the luma with mean 0 and deviation 1, so that light and fades
-count little and dark scenes as much as bright ones:
+A gap is scored on 48x27 thumbnails of the luma, normalised to mean 0 and deviation 1. Changes of
+light and fades thus count little, and dark scenes count as much as bright ones:
 
 * The *distance* of two thumbnails is how far each pixel lies outside the range of the other
   thumbnail within two pixels around it. Motion of up to 4% of the width thus counts little.
 * The *novelty* of gap k is the smallest distance from k to k+1..k+4 and from k-3..k to k+1. After
-  a flash of up to three frames the old picture is back, so that its gaps have no novelty.
-* The *motion* around it is the mean of the largest distance of neighbours in the three gaps before
-  and in the three after: with three, the motion of drawings held for three frames is seen.
+  a flash of up to three frames the old picture is back, so the flash's gaps have no novelty.
+* The *motion* around the gap is the mean of two maxima: the largest distance of neighbours in the
+  three gaps before it, and in the three gaps after it. Three gaps are enough to see the motion of
+  drawings that are held for three frames.
 * score = (novelty - motion) / (novelty + motion + ``FLOOR``), at least 0.
 
-A flash (a white, black or negative frame, an impact frame) shares no structure with the pictures
-around it, which come back after it. A gap is the edge of a flash if
+A flash (such as a white, black or negative frame) shares no structure with the pictures around it,
+and the picture before the flash comes back after it. A gap is the edge of a flash if
 
 * its two frames are at a distance of ``UNLIKE`` or more, and a distance across the flash (from k to
   k+2..k+4 or from k-3..k-1 to k+1) is at most ``RETURN`` of that; or
 * one of its frames is flat and the other has a deviation of ``STRUCTURE`` or more.
 
-Light alone (flicker, fades, lightning over a visible picture) does neither, because thumbnails are
-normalised and because a fade becomes flat in small steps.
+Changes of light (flicker, fades, lightning over a visible picture) fulfil neither condition,
+because thumbnails are normalised and because a fade becomes flat in small steps.
 
-The score depends on frames k-3 to k+4; the clip's first and last frame stand in beyond its ends.
+The score depends on frames k-3 to k+4; beyond the clip's ends its first and last frame stand in.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from typing import Any
 
 import vapoursynth as vs
 from vsutil import EXPR_VARS, get_y, iterate
+
+from vsifrnet.detect.clips import fold
 
 __all__ = ["DEFAULT_THRESHOLD", "gap_scores", "is_cut", "is_flash"]
 
@@ -46,13 +49,13 @@ REACH = 2
 FLASH = 3
 """The longest flash, and half the window of the motion, in frames."""
 CONTRAST = 0.027
-"""The deviation (luma in [0, 1]) below which a thumbnail counts as flat: six 8-bit steps."""
+"""The deviation (luma in [0, 1]) below which a thumbnail is flat: six 8-bit steps."""
 FLOOR = 0.2
 """The novelty at which a gap in a picture without motion scores 0.5."""
 UNLIKE = 0.2
 """The distance from which two thumbnails share no structure."""
 RETURN = 0.4
-"""The part of that distance up to which the picture after a flash is the one before it."""
+"""The share of that distance up to which the pictures before and after a flash are the same."""
 STRUCTURE = 0.08
 """The deviation (luma in [0, 1]) from which a thumbnail beside a flat one has structure."""
 
@@ -70,9 +73,9 @@ CODING = (
 def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
     """Return one frame per gap, 1x1 GRAYS, for :func:`is_cut` and :func:`is_flash`.
 
-    ``clip`` may have any constant format; there are as many frames. Frame k carries the scores of
-    gap k, and ``_SceneChangeNext`` of the clip's frame k and ``_SceneChangePrev`` of its frame
-    k + 1, where they have these. The last frame belongs to no gap.
+    ``clip`` may have any constant format; the result is as long. Frame k carries the scores of
+    gap k and, if the clip has these tags, ``_SceneChangeNext`` of frame k and ``_SceneChangePrev``
+    of frame k + 1. The last frame belongs to no gap.
     """
     core = vs.core
     thumbnails, deviation = _normalised(_extended(_thumbnails(clip)))
@@ -96,16 +99,18 @@ def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
     before = [at(distance[1], -i) for i in range(1, FLASH + 1)]
     after = [at(distance[1], i) for i in range(1, FLASH + 1)]
     ends = 1 + len(across)
-    novelty = _fold(0, ends, "min")
-    motion = f"{_fold(ends, FLASH, 'max')} {_fold(ends + FLASH, FLASH, 'max')} + 2 /"
+    novelty = fold(EXPR_VARS[:ends], "min")
+    motion_before = fold(EXPR_VARS[ends : ends + FLASH], "max")
+    motion_after = fold(EXPR_VARS[ends + FLASH : ends + 2 * FLASH], "max")
+    motion = f"{motion_before} {motion_after} + 2 /"
     score = core.std.Expr(
         [direct, *across, *before, *after],
         f"{novelty} {motion} - {novelty} {motion} + {FLOOR} + / 0 max",
     )
-    unlike = (
-        f"{EXPR_VARS[0]} {UNLIKE} >= {_fold(1, len(across), 'min')} {RETURN} {EXPR_VARS[0]} * <="
-    )
-    least, most = _fold(ends, 2, "min"), _fold(ends, 2, "max")
+    returned = fold(EXPR_VARS[1:ends], "min")
+    unlike = f"{EXPR_VARS[0]} {UNLIKE} >= {returned} {RETURN} {EXPR_VARS[0]} * <="
+    deviations = EXPR_VARS[ends : ends + 2]
+    least, most = fold(deviations, "min"), fold(deviations, "max")
     edge = core.std.Expr(
         [direct, *across, at(deviation, 0), at(deviation, 1)],
         f"{unlike} and {least} {CONTRAST} < {most} {STRUCTURE} >= and or",
@@ -120,10 +125,10 @@ def gap_scores(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bool:
-    """Return whether a gap is a cut, by the props of its frame of :func:`gap_scores`.
+    """Return whether a gap is a cut, from the props of its frame of :func:`gap_scores`.
 
-    Where the source has tags on either side of the gap, the tags decide. Otherwise the score, in
-    [0, 1], decides: from ``threshold`` on the gap is a cut.
+    If the source has a tag on either side of the gap, the tags decide. Otherwise the gap is a cut
+    if its score, in [0, 1], is at least ``threshold``.
     """
     tags = [bool(props[tag]) for tag in TAGS if tag in props]
     if tags:
@@ -132,19 +137,12 @@ def is_cut(props: Mapping[str, Any], threshold: float = DEFAULT_THRESHOLD) -> bo
 
 
 def is_flash(props: Mapping[str, Any]) -> bool:
-    """Return whether a gap is the edge of a flash, by the props of its frame of
-    :func:`gap_scores`.
-    """
+    """Return whether a gap is a flash's edge, from the props of its :func:`gap_scores` frame."""
     return bool(props[f"{EDGE}Average"] > 0)
 
 
-def _fold(first: int, count: int, operator: str) -> str:
-    """Return the expression that reduces ``count`` inputs of ``std.Expr`` by ``operator``."""
-    return " ".join(EXPR_VARS[first : first + count]) + f" {operator}" * (count - 1)
-
-
 def _extended(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return the clip with its ends repeated, so that every gap has the frames it needs."""
+    """Repeat the clip's first and last frame, so that every gap has the frames it needs."""
     clip = clip.std.DuplicateFrames([0] * FLASH)
     return clip.std.DuplicateFrames([clip.num_frames - 1] * (2 * FLASH + 1))
 
@@ -170,7 +168,8 @@ def _normalised(clip: vs.VideoNode) -> tuple[vs.VideoNode, vs.VideoNode]:
 
 
 def _mean(clip: vs.VideoNode) -> vs.VideoNode:
-    return vs.core.resize.Bilinear(clip, 1, 1)  # mirrored borders give all pixels the same weight
+    # The borders are mirrored, so all pixels have the same weight.
+    return vs.core.resize.Bilinear(clip, 1, 1)
 
 
 def _distance(nodes: list[vs.VideoNode]) -> vs.VideoNode:

@@ -1,4 +1,4 @@
-"""The official benchmarks: the interpolator on every entry of a benchmark, and its metrics."""
+"""Running of the official benchmarks: pictures are made for every entry and measured."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
     "ssim": metrics.ssim,
     "ie": metrics.interpolation_error,
 }
-"""The metrics that a benchmark can name."""
+"""The metrics by the names that benchmarks use."""
 
 HEADINGS = {"psnr": ("PSNR", "{:.2f}"), "ssim": ("SSIM", "{:.4f}"), "ie": ("IE", "{:.3f}")}
 """Each metric's column in the table: its title and the format of a value."""
@@ -74,7 +74,7 @@ def list_entries(benchmark: Benchmark, root: Path) -> list[Entry]:
 def evaluate(
     interpolator: Interpolator, benchmark: Benchmark, entries: Iterable[Entry]
 ) -> Iterator[list[Result]]:
-    """Yield the results of one entry after the other, as the official code measures them."""
+    """Yield the results of each entry, measured as the official code does."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="loader") as loader:
         # The next entry is decoded while the network works on this one.
         waiting = None
@@ -111,7 +111,7 @@ def save_worst(
 
 
 def load_results(path: Path, benchmark: Benchmark, entries: Sequence[Entry]) -> list[Result]:
-    """Read the rows that :class:`Rows` wrote, of entries that were finished."""
+    """Return the results that :class:`Rows` wrote for entries that were finished."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -123,9 +123,9 @@ def load_results(path: Path, benchmark: Benchmark, entries: Sequence[Entry]) -> 
 
 
 class Rows:
-    """Writes results to a CSV file, one row for each made picture, as they come.
+    """Writes results to a CSV file as they come, one row for each made picture.
 
-    Use it as a context manager. Without a path nothing is written.
+    Use it as a context manager. If the path is None, nothing is written.
     """
 
     def __init__(self, path: Path | None, benchmark: Benchmark, results: Iterable[Result]) -> None:
@@ -152,7 +152,7 @@ class Rows:
 
 
 def summary(benchmark: Benchmark, results: Sequence[Result]) -> dict[str, float]:
-    """Return each metric's mean over all made pictures; 8x benchmarks have seven of an entry."""
+    """Return each metric's mean over all made pictures (seven per entry in 8x benchmarks)."""
     return {
         name: fmean(result.values[i] for result in results)
         for i, name in enumerate(benchmark.metrics)
@@ -187,7 +187,7 @@ def _load(benchmark: Benchmark, entry: Entry) -> _Loaded:
     truths = {t: _read(path, benchmark) for t, path in entry.truths}
     for path, picture in zip(entry.paths(), (img0, img1, *truths.values()), strict=True):
         if picture.shape != img0.shape:
-            raise InputError(f"{path}: its size is not that of {entry.img0}")
+            raise InputError(f"{path}: must be of the same size as {entry.img0}")
     return _Loaded(name=entry.name, img0=img0, img1=img1, truths=truths)
 
 

@@ -1,10 +1,10 @@
-"""Real clips: every other frame is dropped, made again, and compared with the dropped one.
+"""Evaluation on real clips: every other frame is dropped, made again, and compared.
 
-Every method gets the same frames, as YUV420P8 (the only format that SVP takes), and what it makes
-is compared as 8-bit RGB. A frame is not measured where its two neighbours are equal (there is
-nothing to make) or belong to two scenes (nothing can be made).
+Every method gets the same frames, as YUV420P8 (the only format that SVP takes), and its result is
+compared as 8-bit RGB. A frame is not measured if its two neighbours are equal, where nothing has
+to be made, or belong to two scenes, where nothing can be made.
 
-A bare network is measured beside the methods: it gets the neighbours as RGB and runs on every
+A bare network can be measured beside the methods. It gets the neighbours as RGB and runs on every
 pair, so that neither the loss of 4:2:0 nor the filter's detection of equal frames counts.
 """
 
@@ -88,7 +88,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A clip, what the methods make of its kept frames, and which frames are measured."""
+    """A clip, its kept frames doubled by each method, and the frames to measure."""
 
     whole: vs.VideoNode
     """All frames, RGB24."""
@@ -112,7 +112,7 @@ class Clip:
 
 
 def open_clip(path: Path, methods: Mapping[str, Method], *, count: int, first: int = 0) -> Clip:
-    """Open a video and choose up to ``count`` of its frames from frame ``first`` on, evenly spread.
+    """Open a video and choose up to ``count`` frames, evenly spread from frame ``first`` on.
 
     Raises:
         InputError: the file is no video, or has no frame to be measured; the message names it.
@@ -127,8 +127,8 @@ def open_clip(path: Path, methods: Mapping[str, Method], *, count: int, first: i
     odd = range(first + 1 - first % 2, clip.num_frames - 1, 2)
     if not odd:
         raise InputError(
-            f"{path}: it has {clip.num_frames} frames, and at least {first - first % 2 + 3} are "
-            "needed to drop one and make it again"
+            f"{path}: it has {clip.num_frames} frames; must have at least "
+            f"{first - first % 2 + 3}, to drop one and make it again"
         )
     dropped = clip[::2]
     spread = np.linspace(0, len(odd) - 1, min(count, len(odd))).round().astype(int)
@@ -192,7 +192,7 @@ def _cells(values: Sequence[tuple[float, float]], columns: Sequence[int]) -> str
 
 
 def _can_be_made(kept: vs.VideoNode, gap: int) -> bool:
-    """Tell whether the frames on both sides of a gap of ``kept`` differ and are of one scene."""
+    """Return whether the frames on both sides of a gap of ``kept`` differ and are of one scene."""
     following = kept[gap + 1]
     planes = range(kept.format.num_planes)
     differences = (

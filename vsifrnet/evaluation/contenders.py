@@ -53,7 +53,7 @@ def _ours(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
 
 
 class _FirstPicture(Interpolator):
-    """Shows the first picture of a pair again, in place of the network."""
+    """Stand-in for the network that returns the first picture of each pair."""
 
     def __init__(self) -> None:
         """Hold nothing."""
@@ -67,7 +67,7 @@ class _FirstPicture(Interpolator):
 
 
 class _Unconverted(YUV):
-    """Leaves YUV as it is: the conversions that a GPU does are left out."""
+    """Transport that leaves out the conversions of YUV, which a GPU would do."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """Return a frame whose picture is its samples."""
@@ -80,7 +80,7 @@ class _Unconverted(YUV):
 def _without_network(
     clip: vs.VideoNode, task: Task, carrier: Transport, engine: Backend
 ) -> vs.VideoNode:
-    """Return the filter's graph with ``carrier`` in it and no network."""
+    """Return the filter's graph with the given transport and without the network."""
     options = wire.Options(
         timeline=UniformTimeline(clip.num_frames, Fraction(task.multi)),
         matrix=default_matrix(clip, None),
@@ -94,21 +94,21 @@ def _without_network(
 
 
 def _no_network(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """Do all but the network: conversions, copies from and to the device, Python and the graph."""
+    """Run everything but the network: conversions, copies to and from the device, the graph."""
     engine = task.backend()
     carrier = transport.choose(clip, default_matrix(clip, None), engine)
     return _without_network(clip, task, carrier, engine)
 
 
 def _host(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
-    """Do what a GPU leaves to the host: read and write YUV, run Python and the graph."""
+    """Run the part that a GPU leaves to the host: read and write YUV, run the graph."""
     engine = resolve("cpu", "fp32", task.num_streams)
     carrier = _Unconverted(clip, default_matrix(clip, None), engine.dtype)
     return _without_network(clip, task, carrier, engine)
 
 
 def _middles(clip: vs.VideoNode, make: Callable[[vs.VideoNode], vs.VideoNode]) -> vs.VideoNode:
-    """Interleave the clip with the frames that ``make`` makes of it as RGBS."""
+    """Interleave the clip with the frames that ``make`` returns for it as RGBS."""
     made = make(clip.resize.Bicubic(format=vs.RGBS, matrix_in=1))
     made = made.resize.Bicubic(format=vs.YUV420P8, matrix=1)
     return vs.core.std.Interleave([clip, made])
@@ -142,13 +142,13 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
 
 
 def _padding(width: int, height: int, scale: float) -> tuple[int, int]:
-    """Return the columns and rows that a network needs which does not pad by itself."""
+    """Return the columns and rows to add for a network that does not pad by itself."""
     multiple = int(16 / scale)
     return -width % multiple, -height % multiple
 
 
 def _onnx(clip: vs.VideoNode, task: Task, model: Callable[..., vs.VideoNode]) -> vs.VideoNode:
-    """Run ``model`` of a plugin on both frames, padded."""
+    """Run a plugin's ``model`` on each pair of frames, padded."""
     right, bottom = _padding(clip.width, clip.height, task.flow_scale)
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
@@ -217,7 +217,7 @@ def missing(name: str, task: Task) -> str | None:
 
 
 class _Middle(torch.nn.Module):
-    """Takes one input of six planes, as the plugins stack their clips, and makes t = 0.5."""
+    """The network at t = 0.5 with one input of six planes, as the plugins stack their clips."""
 
     def __init__(self, network: IFRNet, scale: float) -> None:
         super().__init__()
@@ -250,10 +250,9 @@ def export_onnx(task: Task, path: Path) -> None:
 
 
 def output(task: Task, contender: str, *, length: int, warm_up: int) -> None:
-    """Set a contender's clip as the script's output, once ``warm_up`` frames of it are made.
+    """Make ``warm_up`` frames of a contender's clip, then set it as the script's output.
 
-    ``length`` is the number of source frames. How much processor time that took is written to
-    stderr.
+    ``length`` is the number of source frames. The processor time until then is written to stderr.
     """
     made = CONTENDERS[contender](source(task, length), task)
     for n in range(warm_up):

@@ -101,7 +101,7 @@ def profile(task: Task, frames: int) -> str:
     with torch.inference_mode():
         for n in range(frames):
             timed("source frame", clip.get_frame, n).close()
-            # The frame is RGB that zimg made or, for a GPU, YUV that is converted there.
+            # The frame is RGB from zimg or, for a GPU, YUV that the GPU converts.
             pair = [timed("frame to carry", carrier.clip.get_frame, k) for k in (n, n + 1)]
             sources = [carrier.source(k, frame) for k, frame in enumerate(pair)]
             for frame in sources:
@@ -113,7 +113,8 @@ def profile(task: Task, frames: int) -> str:
                 made = timed("from RGB", from_rgb, made)
             timed("write", carrier.write, timed("download", Tensor.cpu, made), like=pair[0])
         for part in PARTS:
-            del network.get_submodule(part).forward  # which waits: a recording must not
+            # The timed forward synchronises, which a CUDA graph cannot record.
+            del network.get_submodule(part).forward
         if device.type == "cuda":
             graphed = CudaGraphRunner(eager, partial(CudaGraphRecorder, device))
             graphed.encode(*uploaded)
@@ -122,10 +123,10 @@ def profile(task: Task, frames: int) -> str:
                 timed("decode, recorded", graphed.decode, 0.5)
     lines = [f"{task.width}x{task.height}, {engine}; median and range of {frames}, in ms"]
     for stage, times in stages.items():
-        times = sorted(times[len(times) // frames :])  # the first frame warms up
+        times = sorted(times[len(times) // frames :])  # The first frame is the warm-up.
         middle = times[len(times) // 2]
         lines.append(f"  {stage:<24} {middle:9.2f}   {times[0]:.2f} .. {times[-1]:.2f}")
-    lines.append("What encode and decode take beyond their parts is warps, resizing and blending.")
+    lines.append("encode and decode also include warps, resizing and blending.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What a measurement ran on: device, processor, system and versions."""
+"""Description of the machine that measurements ran on: device, processor, system, versions."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""The official code's way to run the network, which the speed benchmark compares with.
+"""The network run as the official code runs it, for the speed benchmark to compare with.
 
-The arithmetic of the published code and its habits: planar tensors in one precision, both
-pictures encoded one after the other, a slice assigned to in the ResBlocks, an up- and downscaling
-by ``scale`` even where it is 1, one pair at a time, nothing reused. It shares no code with
-:mod:`vsifrnet.network`, so the two also check each other. It samples bilinearly, whatever the
-weights were trained with.
+It does the arithmetic of the published code in the same way: planar tensors in one precision, both
+pictures encoded one after the other, assignment to a slice in the ResBlocks, resizing by ``scale``
+even if it is 1, one pair at a time, and nothing reused. It shares no code with
+:mod:`vsifrnet.network`, so the two also check each other. It always samples bilinearly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The official benchmarks: where their pictures lie, how they are measured, what was published.
+"""The official benchmarks: their folders, protocols and published figures.
 
 The protocols are those of the official code (github.com/ltkong218/IFRNet, ``benchmarks/`` and
 ``datasets.py``); the figures are those of the paper (arXiv 2205.14620).
@@ -52,7 +52,7 @@ class Padding:
         height, width = picture.shape[1:]
         amounts = self.amounts(height, width)
         if min(amounts) < 0:
-            raise InputError(f"picture of {width}x{height}: it is larger than the protocol allows")
+            raise InputError(f"picture of {width}x{height}: larger than the protocol's frame")
         # The command line imports this module for the benchmarks' names, without PyTorch.
         import torch.nn.functional as F
 
@@ -164,12 +164,12 @@ def _adobe240(root: Path) -> list[Entry]:
 
 
 def _windows(folder: Path) -> list[Entry]:
-    """Pair every eighth picture of a folder with the next such one; the seven between are true."""
+    """Pair every eighth picture of a folder with the next; the seven between are the truths."""
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder is missing")
     frames = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
     if len(frames) < 9:
-        raise InputError(f"{folder}: it has {len(frames)} pictures, and at least 9 are needed")
+        raise InputError(f"{folder}: it has {len(frames)} pictures; must have at least 9")
     return [
         Entry(
             name=f"{folder.name}/{frames[i].stem}",

@@ -1,4 +1,4 @@
-"""What the evaluators write for people and programs: strips of pictures, tables of rows, JSON."""
+"""Output of the evaluators: strips of pictures, CSV tables and JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vsifrnet.files import replacing
 __all__ = ["strip", "to_json", "write_csv"]
 
 ERROR_GAIN = 4
-"""Factor by which a strip shows the error stronger than it is."""
+"""Factor by which a strip amplifies the error."""
 
 
 def strip(left: Tensor, made: Tensor, true: Tensor, right: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def strip(left: Tensor, made: Tensor, true: Tensor, right: Tensor) -> Tensor:
 
 
 def to_json(value: Any) -> str:
-    """Format ``value`` as JSON, which has no infinity: a number that is not finite becomes null."""
+    """Format ``value`` as JSON; numbers that are not finite, which JSON lacks, become null."""
     return json.dumps(_finite(value), indent=2)
 
 

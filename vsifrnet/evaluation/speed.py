@@ -1,6 +1,6 @@
 """Frames per second of this filter and of others, end to end, and memory over random seeks.
 
-Every measurement is a ``vspipe`` process of its own, which warms up before vspipe starts its clock.
+Every measurement is a separate ``vspipe`` process, which warms up before vspipe starts its clock.
 Contenders take turns, so that other work on the machine slows all of them alike.
 """
 
@@ -56,7 +56,7 @@ class Result:
 
     @property
     def seconds_per_made(self) -> float | None:
-        """Median time for each frame that is no source frame."""
+        """Median time per frame that is not a source frame, in seconds."""
         multi = self.task.multi
         return 1 / self.fps * multi / (multi - 1) if self.fps else None
 
@@ -118,7 +118,7 @@ def describe_memory(row: dict[str, float]) -> str:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Format results; the first one is what the others are compared with."""
+    """Format results and compare each with the first one."""
     first = results[0]
     lines = [
         "contender   multi   output fps (slowest..fastest)     ms/made frame  cpu s/made   ours is"
@@ -146,7 +146,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _measure(result: Result, vspipe: str, folder: Path) -> None:
-    """Add one run: vspipe's own clock, and the system's count of processor time and memory."""
+    """Run vspipe once and add its time, processor time and memory to ``result``."""
     task, frames = result.task, result.frames
     # On CUDA each worker records its graphs at its first pair.
     warm_up = max(WARM_UP, task.multi * ((task.num_streams or 0) + 1))

@@ -1,4 +1,4 @@
-"""Held-out layered synthetic motion as clips: frames are exact, and one sees which motion is hard.
+"""Evaluation on held-out layered synthetic motion, by the pace of motion and by t.
 
 This module needs ``pip install 'vsifrnet[train]'``.
 """
@@ -71,9 +71,10 @@ def by_time(
     *,
     size: int = 192,
 ) -> Iterator[Frame]:
-    """Yield scenes of medium pace at time ``t``, the same at every t, as bare networks make them.
+    """Yield frames that bare networks make at time ``t`` of scenes of medium pace.
 
-    Pictures are floats here: close to a source frame, rounding them would count for too much.
+    The scenes are the same at every t. Pictures stay floats, because close to a source frame their
+    rounding to 8 bits would dominate the error.
     """
     data = LayeredMotion(assets, size=size, seed=SEED, t=float(t), clean=True, pace="medium")
     for index in range(count):

@@ -18,7 +18,7 @@ from vsifrnet.media.source import index
 __all__ = ["Task", "moving", "source"]
 
 STEPS = 64
-"""Frames after which the synthetic pan starts again."""
+"""Number of frames after which the synthetic pan repeats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def flow_scale(self) -> float:
-        """The resolution of the network's flow, for contenders that only run the network."""
+        """Resolution of the flow for contenders that only run the network."""
         return 1.0 if self.scale == AUTO else self.scale
 
     def backend(self) -> Backend:
@@ -67,7 +67,7 @@ def source(task: Task, length: int) -> vs.VideoNode:
 
 
 def moving(width: int, height: int, length: int) -> vs.VideoNode:
-    """Return a textured picture that pans by 2 x 2 pixels a frame, which costs next to nothing."""
+    """Return a clip of a textured picture that pans by 2 x 2 pixels a frame, at little cost."""
     core = vs.core
     rng = np.random.default_rng(0)
     # These values are far enough from black and white that YUV clips none.

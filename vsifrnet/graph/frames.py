@@ -1,4 +1,4 @@
-"""VapourSynth frames to tensors and back, and the conversions around the network in the graph.
+"""Conversion of VapourSynth frames to tensors and back, and of clips to RGB and back.
 
 The network works on planar RGB in [0, 1]. On the CPU, ``core.resize`` (zimg) converts colour in the
 graph, and the planes of RGBS or RGBH frames become tensors. On a GPU, YUV samples become tensors as
@@ -62,7 +62,7 @@ def rgb_format(format: vs.VideoFormat, dtype: torch.dtype) -> int:
 def read(frame: vs.VideoFrame, *, pinned: bool = False) -> Tensor:
     """Return an RGBS or RGBH frame as a tensor (3, H, W) of the same values and precision.
 
-    From ``pinned`` memory CUDA copies without making the caller wait.
+    CUDA copies from ``pinned`` memory asynchronously.
     """
     return read_samples(frame, pinned=pinned).view(3, frame.height, frame.width)
 
@@ -100,7 +100,7 @@ def read_alpha(frame: vs.VideoFrame) -> NDArray[np.float32] | None:
     """Return the alpha channel that a frame carries as ``_Alpha``: (H, W) in [0, 1], or None.
 
     Raises:
-        ValueError: it is not one plane of the frame's size.
+        ValueError: the alpha channel is not one plane of the frame's size.
     """
     alpha: Any = frame.props.get("_Alpha")
     if alpha is None:
@@ -145,7 +145,7 @@ COLOUR_PROPS = ("_Matrix", "_Range", "_ChromaLocation")
 
 
 class Colour(NamedTuple):
-    """What a frame's samples mean; None where its props do not say."""
+    """A frame's matrix, range and chroma location; None where its props do not say."""
 
     matrix: int | None
     range: int | None
@@ -153,7 +153,7 @@ class Colour(NamedTuple):
 
     @classmethod
     def of(cls, props: Mapping[str, Any]) -> Colour:
-        """Read a frame's props; the matrix 2 (unspecified) counts as not said."""
+        """Read a frame's props; the matrix 2 (unspecified) becomes None."""
         said = (props.get(name) for name in COLOUR_PROPS)
         matrix, chroma_range, chromaloc = (None if v is None else int(v) for v in said)
         return cls(None if matrix == 2 else matrix, chroma_range, chromaloc)
@@ -162,7 +162,7 @@ class Colour(NamedTuple):
         """Refuse a colour that zimg cannot convert to RGB and back.
 
         Raises:
-            InputError: it names the prop, its value and the accepted values.
+            InputError: a prop has another value; the message names both and what is accepted.
         """
         if form.color_family == vs.YUV and self.matrix not in (None, *MATRICES.values()):
             numbers = ", ".join(str(int(number)) for number in MATRICES.values())
@@ -181,8 +181,8 @@ class Colour(NamedTuple):
 def to_rgb(clip: vs.VideoNode, matrix: int, format: int = vs.RGBS) -> vs.VideoNode:
     """Convert ``clip`` to RGB of ``format``; ``matrix`` stands in where a frame has no ``_Matrix``.
 
-    Interlaced frames are converted as progressive ones: the way back could not keep the fields
-    apart, and in a script that interpolates, frames marked as interlaced are mostly progressive.
+    Interlaced frames are converted as progressive ones. An interpolated frame has no fields, and
+    frames that are marked as interlaced in such scripts are mostly progressive.
     """
     # Transfer and primaries do not change this conversion, but zimg refuses unknown ones. With
     # _Field, which Bob leaves on whole frames, zimg would place chroma as in a single field.
@@ -202,7 +202,7 @@ def from_rgb(
     if format.color_family != vs.RGB:
         arguments["matrix"] = matrix if colour.matrix is None else colour.matrix
     if format.color_family == vs.GRAY:
-        # All three channels are equal, so that any matrix gives the same.
+        # All three channels are equal, so that every matrix gives the same result.
         arguments["matrix"] = vs.MATRIX_BT709
     if colour.range is not None:
         arguments["range"] = colour.range
@@ -218,7 +218,7 @@ def layout(like: vs.VideoNode | vs.VideoFrame, colour: Colour, matrix: int) -> L
     on the left, as in zimg.
 
     Raises:
-        InputError: it names the prop, its value and the accepted values.
+        InputError: a prop has another value; the message names both and what is accepted.
     """
     form = like.format
     colour.check(form)

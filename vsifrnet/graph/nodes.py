@@ -27,7 +27,7 @@ log = logging.getLogger("vsifrnet")
 
 
 class WarnOnce:
-    """Logs each warning once for a filter, however many frames it is true of."""
+    """Logs each warning once per filter instance, not once per frame."""
 
     def __init__(self) -> None:
         self._logged: set[str] = set()
@@ -40,7 +40,7 @@ class WarnOnce:
 
 
 class Make:
-    """ModifyFrame: the frame between the two of a pair, made by the network."""
+    """ModifyFrame callback that makes the frame between two source frames with the network."""
 
     def __init__(
         self, timeline: Timeline, transport: Transport, workers: Workers, slot: int
@@ -52,7 +52,7 @@ class Make:
         self._slot = slot
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
-        """``f`` is the pair, a frame with the left frame's props, and the plan's frame."""
+        """Make frame ``n``; ``f`` is the pair, the left frame's props, and the plan's frame."""
         first, following, left, planned = f
         gap = Gap.read(planned.props)
         try:
@@ -69,14 +69,14 @@ class Make:
 
 
 class Blend:
-    """ModifyFrame: the left and the right frame of a cut, mixed by their distance in time."""
+    """ModifyFrame callback that blends the two frames around a cut, weighted by time."""
 
     def __init__(self, timeline: Timeline, transport: RGB) -> None:
         self._timeline = timeline
         self._transport = transport
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
-        """``f`` is the left and the right frame as RGB."""
+        """Blend frame ``n``; ``f`` is the left and the right frame as RGB."""
         phase = float(self._timeline.position(n).phase)
         left, right = (self._transport.source(n, frame).samples for frame in f)
         pair = [img.float().nan_to_num_(0.0, 1.0, 0.0) for img in (left, right)]
@@ -84,12 +84,12 @@ class Blend:
 
 
 class Finish:
-    """Brings frames that were made back to the source's format, with the left frame's props."""
+    """Converts made frames to the source's format and gives them the left frame's props."""
 
     def __init__(
         self, transport: Transport, left: vs.VideoNode, matrix: int, warn: WarnOnce
     ) -> None:
-        """``left`` has the left frame of every output frame.
+        """``left`` is the clip of the output frames' left frames.
 
         ``matrix`` stands in where a YUV frame has no ``_Matrix``.
         """
@@ -100,7 +100,7 @@ class Finish:
         self._finished: dict[tuple[vs.VideoNode, Colour, bool], vs.VideoNode] = {}
 
     def __call__(self, n: int, made: vs.VideoNode, left: vs.VideoFrame) -> vs.VideoNode:
-        """Return the node for output frame ``n``, one for each ``made`` and each kind of frame.
+        """Return the node for output frame ``n``; each ``made`` and kind of frame has its own.
 
         Raises:
             vs.Error: the colour of ``left`` cannot be converted.
@@ -125,7 +125,7 @@ class Finish:
 
 
 def _keep_alpha(n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
-    """ModifyFrame: the first of ``f`` with the props of the second, but with its own alpha."""
+    """ModifyFrame callback that gives ``f[0]`` the props of ``f[1]``, except for its alpha."""
     made, left = f
     frame = made.copy()
     frame.props.clear()
@@ -135,10 +135,10 @@ def _keep_alpha(n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
 
 
 class Pick:
-    """FrameEval: the node that an output frame comes from.
+    """FrameEval callback that selects the node an output frame comes from.
 
-    Only the frames that are shown are requested: neither neighbour where a frame is made, and no
-    made frame where a source frame is shown.
+    A FrameEval requests its frame from the selected node only, so the network runs only for
+    frames that are made.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Pick:
         make: Callable[[int, Gap, vs.VideoFrame], vs.VideoNode],
         blend: Callable[[int, Gap, vs.VideoFrame], vs.VideoNode],
     ) -> None:
-        """``sources`` have the left and the right frame of every output frame.
+        """``sources`` are the clips of the output frames' left and right frames.
 
         ``make`` and ``blend`` return the node for output frame n, given n, its gap and its left
         frame.
@@ -161,7 +161,7 @@ class Pick:
         self._blend = blend
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoNode:
-        """``f`` is the plan's frame and the left frame."""
+        """Select the node for frame ``n``; ``f`` is the plan's frame and the left frame."""
         planned, left = f
         gap = Gap.read(planned.props)
         position = self._timeline.position(n)
@@ -175,5 +175,5 @@ class Pick:
 
 
 def shows_right(gap: Gap, position: Position, sc_mode: str) -> bool:
-    """Return whether the frame after a cut is shown before its own time."""
+    """Return whether the right frame of a cut is shown, which is before its own time."""
     return gap.kind is Kind.CUT and sc_mode == "nearest" and 2 * position.phase >= 1

@@ -1,7 +1,7 @@
 """The times of a clip's frames, from a timecode file (v1 or v2) or a sequence, as exact fractions.
 
-The formats are those of mkvmerge ("timestamp files"): v2 has one time in milliseconds per frame, v1
-has the frame rates of ranges of frames. Decimal numbers are read exactly.
+The formats are mkvmerge's ("timestamp files"): v2 has one time in milliseconds per frame, v1 has
+frame rates of ranges of frames. Decimal numbers are read exactly.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def frame_times(
 
     Args:
         timecodes: the times of ``frames`` frames, with or without the end of the last one.
-        last_duration: called where that end is not given; it returns the last frame's duration in
-            seconds, or None, for which :func:`likely_last` stands in.
+        last_duration: returns the last frame's duration in seconds; it is called if the end of
+            the last frame is not given. If it returns None, :func:`likely_last` is used.
 
     Raises:
         InputError: the file cannot be read, times are too few or too many, or do not increase.
@@ -45,7 +45,7 @@ def frame_times(
         times.append(times[-1] + (last_duration() or likely_last(times)))
     if len(times) != frames + 1:
         raise InputError(
-            f"{name}: {len(times)} times for a clip of {frames} frames; must be one for each"
+            f"{name}: {len(times)} times for a clip of {frames} frames; must be one per frame"
         )
     for k, (time, after) in enumerate(pairwise(times)):
         if after <= time:
@@ -57,9 +57,9 @@ def frame_times(
 
 
 def likely_last(times: Sequence[Fraction]) -> Fraction:
-    """Return how long the last frame is likely shown, from the times of two or more frames.
+    """Guess the last frame's duration from the times of two or more frames.
 
-    It is as long as the frame before, but no longer than the median: the frame before may have been
+    It is the duration of the frame before, but at most the median: the frame before may have been
     a long gap, and a video that outlasts its audio is worse than one that ends a little early.
     """
     gaps = [after - time for time, after in pairwise(times)]
@@ -116,7 +116,8 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
         first, last = int(fields[0]), int(fields[1])
         if not first <= last < frames:
             raise InputError(
-                f"{name}: line {number} is about frames {first} to {last} of a clip of {frames}"
+                f"{name}: line {number}: frames {first} to {last} must be within the clip's "
+                f"{frames} frames"
             )
         rates[first : last + 1] = [_rate(fields[2], number, name)] * (last - first + 1)
     times = [Fraction(0)]
@@ -128,11 +129,11 @@ def _v1(content: list[tuple[int, str]], frames: int, name: str) -> list[Fraction
 def _rate(text: str, number: int, name: str) -> Fraction:
     rate = _decimal(text, number, name)
     if rate <= 0:
-        raise InputError(f"{name}: line {number} has a frame rate of {text.strip()}")
+        raise InputError(f"{name}: line {number}: frame rate {text.strip()} must be above 0")
     return rate
 
 
 def _decimal(text: str, number: int, name: str) -> Fraction:
     if not re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text):
-        raise InputError(f"{name}: line {number} has {text.strip()!r} where a number must be")
+        raise InputError(f"{name}: line {number}: {text.strip()!r} must be a decimal number")
     return Fraction(text.strip().rstrip("."))

@@ -1,4 +1,4 @@
-"""Which moment of the source an output frame shows. Pure arithmetic on exact fractions.
+"""The map from output frames to moments of the source, in exact fractions.
 
 Source time is counted in source frames: source frame k begins at k and lasts until k + 1. An
 output frame at source time s lies ``phase = s - left`` after its left frame, ``left = floor(s)``.
@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 __all__ = ["Position", "TimedTimeline", "Timeline", "UniformTimeline"]
 
 MAX_SKIPPED = 16
-"""Maximum source frames between two output frames whose props are read, where times are uneven."""
+"""Maximum source frames between two output frames whose props are read, with timecodes."""
 
 
 class Position(NamedTuple):
@@ -43,19 +43,19 @@ class Timeline(Protocol):
 
     @property
     def length(self) -> int:
-        """Number of output frames: as many whole ones as the source lasts."""
+        """Number of output frames that fit into the source's duration."""
 
     @property
     def grid(self) -> int | None:
-        """The number whose reciprocal divides all phases; None where phases can be any."""
+        """A number d such that every phase is a multiple of 1 / d; None if there may be none."""
 
     @property
     def reach(self) -> int:
-        """How many source frames, from the left one on, the timing of an output frame needs."""
+        """Number of source frames, from the left one on, that an output frame's timing needs."""
 
     @property
     def steady(self) -> bool:
-        """Whether all source frames are taken to last equally long."""
+        """Whether the timeline assumes that all source frames last equally long."""
 
     def position(self, n: int) -> Position:
         """Return the moment that output frame ``n`` shows."""
@@ -64,35 +64,35 @@ class Timeline(Protocol):
         """Return the output's frame rate; 0 means a variable one."""
 
     def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction | None:
-        """Return how long output frame ``n`` is shown, in the unit of ``durations``.
+        """Return the duration of output frame ``n``, in the unit of ``durations``.
 
         ``durations`` are those of the :attr:`reach` source frames from the left one on. The result
         is None where it depends on a duration that is None.
         """
 
     def begins(self, n: int, left: float, duration: Fraction | None) -> float | None:
-        """Return when output frame ``n`` begins, in seconds, or None where that is not known.
+        """Return when output frame ``n`` begins, in seconds, or None if that is not known.
 
-        ``left`` is the time at which its left frame begins, ``duration`` how long that is shown.
+        ``left`` is the time at which its left frame begins, ``duration`` that frame's duration.
         """
 
     def lefts(self) -> tuple[int, Sequence[int]]:
         """Return the left frames of all output frames as ``(cycle, offsets)`` of SelectEvery.
 
-        Selecting by them may give a frame more than :attr:`length`.
+        SelectEvery with them may return one frame more than :attr:`length`.
         """
 
 
 @dataclass(frozen=True)
 class UniformTimeline:
-    """Output frame n shows source time n / multi, for as long as the source takes to n + 1."""
+    """A timeline whose output frame n shows source time n / multi, until that of n + 1."""
 
     frames: int
     """Number of source frames, at least 1."""
     multi: Fraction
     """Output frames per source frame, above 0."""
     rate: Fraction | None = None
-    """Output frames per second where these were asked for: every one then lasts equally long."""
+    """Output frames per second if the user gave a rate; then all have the same duration."""
 
     @property
     def length(self) -> int:
@@ -126,7 +126,7 @@ class UniformTimeline:
         return source_fps * self.multi
 
     def duration(self, n: int, durations: Sequence[Fraction | None]) -> Fraction | None:
-        """See :class:`Timeline`; it is what the source takes from output frame n to n + 1."""
+        """See :class:`Timeline`; it is the source's duration between output frames n and n + 1."""
         if self.rate is not None:
             return 1 / self.rate
         begin, end = n / self.multi, (n + 1) / self.multi
@@ -149,21 +149,20 @@ class UniformTimeline:
     def lefts(self) -> tuple[int, Sequence[int]]:
         """See :class:`Timeline`.
 
-        The rule repeats every ``multi.denominator`` source frames, so that a clip of any length
-        needs one cycle's offsets only.
+        The offsets repeat every ``multi.denominator`` source frames, so one cycle is enough.
         """
         multi_num, multi_den = self.multi.as_integer_ratio()
         count, cycle = multi_num, multi_den
-        if count >= self.length:  # less than one cycle in the whole clip
+        if count >= self.length:  # The clip is shorter than one cycle.
             count, cycle = self.length, self.frames
-        elif cycle == 1:  # SelectEvery wants two at least
+        elif cycle == 1:  # SelectEvery requires a cycle of at least two.
             count, cycle = 2 * count, 2
         return cycle, [n * multi_den // multi_num for n in range(count)]
 
 
 @dataclass(frozen=True)
 class TimedTimeline:
-    """Output frame n shows what the source shows n / rate seconds after its first frame."""
+    """A timeline whose output frame n shows the source n / rate seconds after its start."""
 
     times: Sequence[Fraction]
     """Seconds at which the source frames begin and the last one ends, increasing."""
@@ -175,7 +174,7 @@ class TimedTimeline:
 
     @cached_property
     def reach(self) -> int:
-        """See :class:`Timeline`; source frames beyond it are on screen for a moment only."""
+        """See :class:`Timeline`; the tags of source frames beyond it are ignored."""
         longest = max((b - a for a, b in pairwise(self._lefts)), default=1)
         return 1 + min(max(longest, 1), MAX_SKIPPED)
 

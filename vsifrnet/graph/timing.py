@@ -20,11 +20,11 @@ TIMING_PROPS = (
 """Props that describe a frame's time, or the gap before or after it."""
 
 TOLERANCE = 0.25
-"""How far a frame's duration may be from what a constant frame rate says, relative to that."""
+"""Relative deviation of a frame's duration from the clip's frame rate that is not warned about."""
 
 
 class Timing:
-    """ModifyFrame: the picked frame with its own duration, time and scene change tags."""
+    """ModifyFrame callback that sets an output frame's duration, time and scene change tags."""
 
     def __init__(
         self,
@@ -34,9 +34,10 @@ class Timing:
         sc_mode: str,
         warn: WarnOnce,
     ) -> None:
-        """``window`` has the offsets, from the left frame, of the source frames whose props come.
+        """``window`` is the offsets, from the left frame, of the source frames that are read.
 
-        ``clip`` is the source, whose frame rate stands in for frames without a duration.
+        Only their props are read. ``clip`` is the source; its frame rate stands in for frames
+        without a duration.
         """
         self._timeline = timeline
         self._window = window
@@ -46,7 +47,7 @@ class Timing:
         self._rgb = clip.format.color_family == vs.RGB
 
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
-        """``f`` is the picked frame, the plan's frame, and frames with the window's props."""
+        """Set the props of frame ``n``; ``f`` is that frame, the plan's, and the window's."""
         picked, planned, *sources = f
         around = {k: source.props for k, source in zip(self._window, sources, strict=True)}
         frame = picked.copy()
@@ -77,7 +78,7 @@ class Timing:
                 props["_AbsoluteTime"] = time
 
     def _check_rate(self, n: int, duration: Fraction | None) -> None:
-        """Warn where source frames last unequally although the timeline takes them as equal."""
+        """Warn if a source frame's duration contradicts a constant frame rate."""
         if not self._timeline.steady or duration is None or self._default is None:
             return
         number = self._timeline.position(n).left
@@ -94,12 +95,12 @@ class Timing:
     def _set_scene_changes(
         self, n: int, props: vs.FrameProps, around: Mapping[int, vs.FrameProps]
     ) -> None:
-        """Set the tags by what lies between output frames, dropped source frames included."""
+        """Set each tag if a source frame between two output frames, also a dropped one, has it."""
         left = self._timeline.position(n).left
         before = self._timeline.position(n - 1).left if n else left - 1
         following = self._timeline.position(n + 1)
-        # With "nearest" the frame after a cut may be shown early. Elsewhere the tag of the gap
-        # that this looks at is 0.
+        # With "nearest" the frame after a cut may be shown early, so its gap counts as passed.
+        # Without a cut this changes nothing, because that gap has no tag set.
         early = self._sc_mode == "nearest" and 2 * following.phase >= 1
         after = following.left + early
         come = range(before + 1 - left, 1)  # source frames since output frame n - 1

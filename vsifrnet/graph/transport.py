@@ -1,8 +1,8 @@
-"""How frames get from the graph to the network and back.
+"""Transport of frames from the graph to the network and back.
 
-On the CPU they travel as RGB, which zimg converts in the graph. On a GPU, integer YUV travels as it
-is and is converted there: a frame of 8-bit 4:2:0 is a quarter of the bytes of its RGB, and the CPU
-is left to the decoder and the encoder.
+On the CPU frames travel as RGB, which zimg converts in the graph. For a GPU, integer YUV is
+uploaded unchanged and converted there: a frame of 8-bit 4:2:0 has a quarter of the bytes of its
+RGB, and the CPU stays free for the decoder and the encoder.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ class Transport(Protocol):
     """The source in the format in which its frames travel."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
-        """Return frame ``number`` of ``clip``, to be read by a worker.
+        """Return frame ``number`` of ``clip`` as a source that a worker reads.
 
-        Reading raises an InputError where the frame's colour is not accepted.
+        Reading raises an InputError if the frame's colour is not accepted.
         """
 
     def from_rgb(self, colour: Colour) -> Convert | None:
         """Return the conversion of a picture, on its device, to what :meth:`write` takes.
 
-        ``colour`` is that of the frame to be written. None stands for no conversion.
+        ``colour`` is the colour of the frame to be written. None means no conversion.
         """
 
     def write(self, made: Tensor, like: vs.VideoFrame) -> vs.VideoFrame:
-        """Return what was made as a frame of ``clip``'s format, without props.
+        """Return a made picture as a frame of ``clip``'s format, without props.
 
-        It gets ``_Alpha`` where ``like``, a frame of ``clip``, has one.
+        The frame gets an ``_Alpha`` if ``like``, a frame of ``clip``, has one.
         """
 
     def finish(self, node: vs.VideoNode, colour: Colour) -> vs.VideoNode:
-        """Return frames that :meth:`write` wrote in the source's format, as of that ``colour``."""
+        """Convert a clip of frames by :meth:`write` to the source's format and ``colour``."""
 
 
 def choose(clip: vs.VideoNode, matrix: int, backend: Backend) -> Transport:
-    """Return the quickest transport that the clip and the device allow."""
+    """Return the fastest transport that the clip and the device allow."""
     form = clip.format
     integer_yuv = form.color_family == vs.YUV and form.sample_type == vs.INTEGER
     cuda = backend.device.type == "cuda"
@@ -66,7 +66,7 @@ def choose(clip: vs.VideoNode, matrix: int, backend: Backend) -> Transport:
 
 
 class RGB:
-    """Frames travel as RGBS or RGBH, which zimg converts in the graph."""
+    """Transport of frames as RGBS or RGBH, which zimg converts in the graph."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class RGB:
 
 
 class YUV:
-    """Frames travel as integer YUV, unchanged; the device converts them as zimg would."""
+    """Transport of frames as unchanged integer YUV, which the device converts as zimg would."""
 
     def __init__(
         self,
@@ -118,22 +118,23 @@ class YUV:
         pinned: bool = False,
         kernels: bool = False,
     ) -> None:
-        """See :class:`RGB`; ``kernels`` converts with Triton."""
-        self.clip = clip.std.RemoveFrameProps("_PictType")  # a node of our own, with its own cache
+        """See :class:`RGB`; with ``kernels`` Triton converts colour."""
+        # The filter sets the cache of this node, so it must not be the user's own.
+        self.clip = clip.std.RemoveFrameProps("_PictType")
         self._matrix = matrix
         self._pinned = pinned
         self._kernels = kernels
         self._dtype = DTYPES[frames.rgb_format(clip.format, dtype)]
         self._lock = threading.Lock()
         self._converters: dict[tuple[Colour, torch.device], Converter] = {}
-        """One for each colour and device that occurs."""
+        """The converter of each colour and device that has occurred."""
 
     def source(self, number: int, frame: vs.VideoFrame) -> SourceFrame:
         """See :class:`Transport`."""
         colour = Colour.of(frame.props)
         alpha = frames.read_alpha(frame)
 
-        def to_rgb(samples: Tensor) -> Tensor:  # called with a worker's stream
+        def to_rgb(samples: Tensor) -> Tensor:  # A worker calls this on its CUDA stream.
             picture = self._converter(colour, samples.device).to_rgb(samples, self._dtype)
             return picture if alpha is None else _joined(picture, torch.from_numpy(alpha))
 
@@ -176,7 +177,7 @@ class YUV:
 
 
 def _joined(picture: Tensor, alpha: Tensor) -> Tensor:
-    """Return a picture (3, H, W) and alpha (H, W) as one (4, H, W), where the picture is."""
+    """Join a picture (3, H, W) and alpha (H, W) to one (4, H, W), on the picture's device."""
     return torch.cat((picture, alpha[None].to(picture)))
 
 

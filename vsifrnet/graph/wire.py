@@ -1,6 +1,6 @@
-"""The graph of the filter: which node feeds which.
+"""The graph of the filter: it connects the nodes.
 
-From source to output; Python runs once a frame in the nodes marked with *::
+The graph from source to output; Python runs once per frame in the nodes marked with *::
 
     source time                                retimed by SelectEvery (copies nothing)
     clip -> detectors -> plan*                 -> planned
@@ -9,12 +9,12 @@ From source to output; Python runs once a frame in the nodes marked with *::
                                                pick*: left, right, or made -> left's format, props
                                                timing*: durations, times, scene change tags
 
-VapourSynth runs a ModifyFrame's callback for one frame at a time, so that there are several
-``made`` nodes: one for each slot of :class:`~vsifrnet.engine.workers.Workers`. ``pick`` is a
-FrameEval, so that what is not shown is not requested.
+VapourSynth runs a ModifyFrame's callback for one frame at a time, so there are several ``made``
+nodes: one for each slot of :class:`~vsifrnet.engine.workers.Workers`. ``pick`` is a FrameEval,
+which requests only frames that are shown.
 
-Frame n is a pure function of n and the source: nothing here remembers earlier frames, except for
-caches of values that would come out the same.
+Frame n is a pure function of n and the source. Caches hold only values that would be computed the
+same again.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from vsifrnet.graph.transport import RGB, Transport
 __all__ = ["Options", "build"]
 
 CACHED = 4
-"""Source frames that are cached for the network, beside two for each worker."""
+"""Source frames that are cached for the network, in addition to two for each worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is shown at each time, apart from how frames are made."""
+    """The options that decide what each output frame shows."""
 
     timeline: Timeline
     matrix: int
@@ -50,7 +50,7 @@ class Options:
     sc_mode: str
     """What is shown at a scene change: "hold", "nearest" or "blend"."""
     dup_threshold: float
-    """The change from which a frame is another drawing; used where ``dup_max`` is above 0."""
+    """The change from which a frame is another drawing; used if ``dup_max`` is above 0."""
     dup_max: int
     """The longest run of held frames that is bridged; 0 bridges none."""
 
@@ -58,9 +58,9 @@ class Options:
 def build(
     clip: vs.VideoNode, options: Options, transport: Transport, workers: Workers
 ) -> vs.VideoNode:
-    """Connect the nodes that the module's docstring draws; return the last one."""
+    """Connect the nodes as the module's docstring shows, and return the last one."""
     timeline, warn = options.timeline, WarnOnce()
-    # Frames that are blended at a cut never go to the device.
+    # Frames that are blended at a cut are mixed on the CPU, as RGB.
     rgb = transport if isinstance(transport, RGB) else RGB(clip, options.matrix)
     for node in {transport.clip, rgb.clip}:
         size = CACHED + 2 * len(workers) + options.dup_max
@@ -107,7 +107,7 @@ def build(
     )
     output = uncached(picked)
     if fps := timeline.fps(clip.fps):
-        # This sets the clip's frame rate; Timing replaces the durations that it writes.
+        # AssumeFPS sets the clip's frame rate; Timing replaces the durations that it writes.
         output = picked.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
     timing = Timing(timeline, clip, list(around), options.sc_mode, warn)
     return output.std.ModifyFrame([picked, planned, *around.values()], timing)

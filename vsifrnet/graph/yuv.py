@@ -1,4 +1,4 @@
-"""YUV samples to RGB and back with tensors, for frames that are already on a GPU.
+"""Conversion of YUV samples to RGB and back with tensors, for frames on a GPU.
 
 The arithmetic is that of ``core.resize`` (zimg) in single precision: chroma is resized by
 ``Bicubic``'s default filter, mirrored at the borders, and placed as ``_ChromaLocation`` says; then
@@ -32,13 +32,13 @@ LUMA: dict[int, tuple[float, float]] = {
 """Weights of red and blue in luma, by matrix (ITU-T H.273, table 4)."""
 
 LEFT, TOP, BOTTOM = (0, 2, 4), (2, 3), (4, 5)
-"""The values of ``_ChromaLocation`` for chroma on the left, upper or lower luma sample."""
+"""The values of ``_ChromaLocation`` with chroma at the left, top or bottom luma sample."""
 
 
 def sample_dtype(bits: int) -> torch.dtype:
-    """Return the dtype of integer samples. In int16, values of 32768 and above are negative.
+    """Return the dtype of integer samples: uint8, or int16 for more than 8 bits.
 
-    Few operations of PyTorch take uint16.
+    In int16, values of 32768 and above are negative; few operations of PyTorch take uint16.
     """
     return torch.uint8 if bits == 8 else torch.int16
 
@@ -65,13 +65,14 @@ class Layout:
 
 
 class Axis(NamedTuple):
-    """How an axis is resized: output k is a weighted sum of neighbouring inputs."""
+    """The resizing of one axis: each output is a weighted sum of neighbouring inputs."""
 
     weights: Tensor
-    """(up, taps), float64: of outputs k with the same k modulo ``up``."""
+    """Weights (up, taps), float64; output k uses row k % up."""
     positions: Tensor
-    """The inputs in use, mirrored at the borders: output k starts at k // up * step."""
+    """Indices of the inputs, mirrored at the borders; those of output k start at k // up * step."""
     step: int
+    """Positions from one group of ``up`` outputs to the next."""
 
 
 class Converter:
@@ -116,7 +117,7 @@ class _Resizer:
     """Resizes both chroma planes, each axis up or down by a whole factor, as zimg does."""
 
     def __init__(self, axes: Sequence[Axis], device: torch.device) -> None:
-        """``axes`` are that of the rows and that of the columns."""
+        """``axes`` are the axis of the rows and the axis of the columns."""
         rows, columns = (axis.weights for axis in axes)
         self._positions = [axis.positions.to(device) for axis in axes]
         # The kernel gives all outputs of a group, by row and column, for each of the two planes.
@@ -141,13 +142,13 @@ def _same(planes: Tensor) -> Tensor:
 
 
 def _place(chromaloc: int, first: Sequence[int], last: Sequence[int]) -> float:
-    """Return where chroma lies among its luma samples: -1 first, 0 middle, 1 last."""
+    """Return the position of chroma among its luma samples: -1 first, 0 middle, 1 last."""
     return -1.0 if chromaloc in first else 1.0 if chromaloc in last else 0.0
 
 
 def _axis(length: int, up: int, down: int, place: float) -> Axis:
-    """Return how an axis of ``length`` is resized by ``up`` or ``down``, one of which is 1."""
-    # Inputs are at 0.5, 1.5, ...
+    """Return the resizing of an axis of ``length`` by ``up`` or ``down``, one of which is 1."""
+    # The inputs lie at 0.5, 1.5, ...
     moved = place * ((down - 1) / 2 if up == 1 else (1 / up - 1) / 2)
     centres = [(phase + 0.5) * down / up + moved for phase in range(up)]
     first = min(math.floor(centre - 2 * down + 0.5) for centre in centres)
@@ -180,7 +181,7 @@ def _mix(channels: Sequence[Tensor], columns: Tensor) -> Tensor:
 
 
 def _bicubic(x: float) -> float:
-    """Return the Catmull-Rom filter (b = 0, c = 0.5) at ``x``, as ``resize.Bicubic`` has it."""
+    """Return the Catmull-Rom filter (b = 0, c = 0.5) at ``x``, ``resize.Bicubic``'s default."""
     x = abs(x)
     if x < 1:
         return 1.5 * x**3 - 2.5 * x**2 + 1
@@ -190,7 +191,7 @@ def _bicubic(x: float) -> float:
 
 
 def _yuv_from_rgb(matrix: int) -> Tensor:
-    """Return RGB to YUV (3, 3), float64, for luma in [0, 1] and chroma in [-0.5, 0.5]."""
+    """Return the matrix (3, 3) from RGB to YUV, luma in [0, 1] and chroma in [-0.5, 0.5]."""
     if matrix == vs.MATRIX_YCGCO:
         return torch.tensor([[1, 2, 1], [-1, 2, -1], [2, 0, -2]], dtype=torch.float64) / 4
     red, blue = LUMA[matrix]

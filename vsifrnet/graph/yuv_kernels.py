@@ -9,14 +9,14 @@ from torch import Tensor
 
 from vsifrnet.engine.kernels import colour
 from vsifrnet.engine.memory import RECORDING, is_out_of_memory
-from vsifrnet.graph.yuv import Axis, Converter, Layout
+from vsifrnet.graph.yuv import Axis, Converter, Layout, sample_dtype
 
 __all__ = ["KernelConverter", "settled_converter"]
 
 log = logging.getLogger("vsifrnet")
 
 TOLERANCE = 1 / 1024
-"""How far RGB may be from the eager converter's: half floats are twice as fine."""
+"""Maximum difference from the eager converter's RGB, two steps of half floats near 1."""
 
 
 class KernelConverter(Converter):
@@ -57,17 +57,17 @@ def _on(device: torch.device, axis: Axis) -> colour.Axis:
 
 
 def settled_converter(layout: Layout, device: torch.device) -> Converter:
-    """The kernels, once they have converted a random frame as the eager converter does.
+    """Return a converter with kernels if it converts a random frame as the eager one does.
 
-    Where they do not, a warning says so, and it is the eager one.
+    Otherwise log a warning and return the eager converter.
     """
     eager = Converter(layout, device)
     try:
-        # What compiles and loads kernels keeps out of the recordings of other threads.
+        # Compiling and loading kernels would break a CUDA graph that another thread records.
         with RECORDING:
             kernels = KernelConverter(layout, device)
             reason = _difference(eager, kernels, layout, device)
-    except Exception as error:  # of Triton's compiler, the driver or a kernel
+    except Exception as error:  # Triton's compiler, the driver or a kernel failed.
         if is_out_of_memory(error, device):
             raise
         reason = f"{type(error).__name__}: {error}"
@@ -83,7 +83,7 @@ def _difference(
     count = sum(height * width for height, width in layout.shapes)
     generator = torch.Generator().manual_seed(0)
     samples = torch.randint(0, 1 << layout.bits, (count,), generator=generator)
-    samples = samples.to(torch.uint8 if layout.bits == 8 else torch.int16).to(device)
+    samples = samples.to(sample_dtype(layout.bits)).to(device)
     picture = eager.to_rgb(samples)
     error = float((picture - kernels.to_rgb(samples)).abs().max())
     if not error <= TOLERANCE:

@@ -1,1 +1,1 @@
-"""Training. Nothing that the filter needs imports this package."""
+"""Training of IFRNet; nothing that the filter needs imports this package."""

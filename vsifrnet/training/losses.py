@@ -1,7 +1,8 @@
 """Training losses: the paper's, and one for motion whose flow is exact.
 
 Pictures are (B, 3, H, W) in [0, 1], flows (B, 2, H, W) in pixels of their own resolution. The two
-loss modules take the network and a batch and give weighted terms by name; their sum is minimised.
+loss modules take the network and a batch and return weighted terms by name; training minimises
+their sum.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def _soft_census(x: Tensor, window: int) -> Tensor:
 
 
 def robust_weight(flow: Tensor, target: Tensor, beta: float = 0.3) -> Tensor:
-    """Return the trust in a flow label, ``exp(-beta * endpoint error)`` (B, 1, H, W).
+    """Return the confidence in a flow label, ``exp(-beta * endpoint error)`` (B, 1, H, W).
 
-    Where the network, which learns to make pictures, disagrees with the label, the label may be
-    wrong for the picture (equation 8 of the paper). No gradient passes.
+    This is equation 8 of the paper. Where the network, which learns to make pictures, disagrees
+    with the label, the label may be wrong for the picture. The weight has no gradient.
     """
     error = (flow.detach() - target).square().sum(dim=1, keepdim=True).sqrt()
     return torch.exp(-beta * error)
@@ -98,8 +99,8 @@ def gradient_difference(picture: Tensor, target: Tensor) -> Tensor:
 def log_error(picture: Tensor, target: Tensor, floor: float = 1e-6) -> Tensor:
     """Return the mean over the samples of the logarithm of the mean squared error.
 
-    A decibel counts the same for a still sample as for one in motion; below ``floor`` (60 dB) less
-    error hardly counts.
+    A decibel counts the same in a still sample as in a moving one. Errors below ``floor`` (60 dB)
+    hardly count.
     """
     error = (picture - target).square().mean(dim=(1, 2, 3))
     return (error + floor).log().mean()
@@ -108,9 +109,9 @@ def log_error(picture: Tensor, target: Tensor, floor: float = 1e-6) -> Tensor:
 def flow_error(flows: tuple[Tensor, ...], target: Tensor, known: Tensor) -> Tensor:
     """Return the mean over levels, pixels and samples of ``(endpoint error + 0.01)^0.4``.
 
-    ``flows`` run from fine to coarse, each half the size of the one before; ``target`` is at the
-    size of the first; ``known`` (B,) is 1 where a sample's flow is known. The exponent lets small
-    errors count: 0.05 pixel of flow that should be none costs a third of what one pixel does.
+    ``flows`` run from fine to coarse, each half the size of the one before. ``target`` has the
+    size of the first. ``known`` (B,) is 1 if a sample's flow is known. The exponent gives small
+    errors weight: an error of 0.05 pixels costs a third of what an error of one pixel costs.
     """
     total = target.new_zeros(())
     for level, flow in enumerate(flows):
@@ -124,9 +125,9 @@ def flow_error(flows: tuple[Tensor, ...], target: Tensor, known: Tensor) -> Tens
 class OfficialLoss(nn.Module):
     """The loss of the paper: reconstruction, geometry consistency, flow distillation.
 
-    Charbonnier plus census on the picture; geometry consistency of the intermediate features
-    with those of the true picture, at three levels; task-oriented flow distillation of the three
-    coarser flows against the label, where a sample has one.
+    Reconstruction is Charbonnier plus census on the picture. Geometry consistency compares the
+    intermediate features with those of the true picture at three levels. Task-oriented flow
+    distillation compares the three coarser flows with the sample's label, if it has one.
     """
 
     def __init__(self, *, geometry: float = 0.01, distillation: float = 0.01) -> None:
@@ -134,7 +135,7 @@ class OfficialLoss(nn.Module):
         self.weights = {"geo": geometry, "dis": distillation}
 
     def forward(self, network: IFRNet, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms ``rec``, ``geo`` and ``dis``; their sum is minimised."""
+        """Return the weighted terms ``rec``, ``geo`` and ``dis``."""
         pair = network.encode(batch.img0, batch.img1)
         made = network.decode(pair, batch.t)
         wanted = network.encoder((batch.imgt - pair.mean).to(network.dtype))
@@ -155,14 +156,14 @@ class OfficialLoss(nn.Module):
 
 
 class SyntheticLoss(nn.Module):
-    """The loss for motion whose flow is exact: picture, its gradients, decibels, flow."""
+    """The loss for exact flow: Charbonnier, gradients, logarithm of the error, and flow."""
 
     def __init__(self, *, gradient: float = 0.5, log: float = 0.005, flow: float = 0.04) -> None:
         super().__init__()
         self.weights = {"rec": 1.0, "gradient": gradient, "log": log, "flow": flow}
 
     def forward(self, network: IFRNet, batch: Batch) -> dict[str, Tensor]:
-        """Return the weighted terms by name; their sum is minimised."""
+        """Return the weighted terms ``rec``, ``gradient``, ``log`` and ``flow``."""
         made = network.decode(network.encode(batch.img0, batch.img1), batch.t)
         target0, target1 = batch.flow[:, :2], batch.flow[:, 2:]
         flow = flow_error(made.flows0, target0, batch.flow_known)

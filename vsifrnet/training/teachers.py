@@ -1,4 +1,4 @@
-"""Teachers: estimators of optical flow, which label real pictures, behind one interface."""
+"""Teachers: estimators of optical flow that label real pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Teacher(Protocol):
 
 
 class Dis:
-    """OpenCV's dense inverse search (Kroeger et al. 2016): fast, fairly good, without a download.
+    """OpenCV's dense inverse search (Kroeger et al. 2016), which is fast and needs no download.
 
     It runs on the CPU, whatever ``device`` is.
     """
@@ -44,7 +44,7 @@ class Dis:
 
 
 class Raft:
-    """torchvision's large RAFT (Teed and Deng 2020), if its weights are on this machine.
+    """torchvision's large RAFT (Teed and Deng 2020), with weights that are on this machine.
 
     Raises:
         TrainingError: torchvision or the weights are missing; nothing is downloaded.
@@ -86,7 +86,7 @@ TEACHERS: dict[str, Callable[[torch.device], Teacher]] = {"dis": Dis, "raft": Ra
 
 
 def label_triplets(root: Path, teacher: Teacher, *, quiet: bool = False) -> int:
-    """Label every triplet in ``root`` (Vimeo90K's layout) that has no flow; return how many.
+    """Label every triplet in ``root`` (Vimeo90K's layout) that has no flow; return their number.
 
     As the official generate_flow does, the flow is from the middle picture to the first and to the
     last; the files are ``flow/<a>/<b>/flow_t0.flo`` and ``flow_t1.flo``.

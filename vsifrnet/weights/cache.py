@@ -1,4 +1,4 @@
-"""The cache of models: where files are, whether they are intact, and which model a file is.
+"""The cache of models: it stores, verifies and identifies their files.
 
 The cache holds the files as published, in one folder per model. Their whole content is verified
 when they arrive and again whenever they are looked up (SHA-1 of the largest takes about a tenth of
@@ -87,7 +87,7 @@ def identify(path: Path) -> Model | None:
 
 
 def not_weights(head: bytes) -> str | None:
-    """Return what a file is instead of weights, if its first bytes show a common mistake."""
+    """Return a description of a file whose first bytes show a common mistake, or None."""
     start = head.lstrip()[:64].lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return "an HTML page, not weights: it was saved from a web page instead of its raw address"
@@ -106,7 +106,7 @@ def find(model: Model) -> Path | None:
 
 
 def damaged(model: Model) -> list[Path]:
-    """Return the files of the model in the cache that are not what was published."""
+    """Return the model's cached files that differ from the published ones."""
     place = folder() / model.name
     return [
         place / file.name

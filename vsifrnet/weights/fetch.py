@@ -51,22 +51,22 @@ def fetch(model: Model, *, timeout: float = 30.0) -> Path:
 
 
 def _fetch(model: Model, place: Path, timeout: float) -> Path:
-    met: list[str] = []
+    failures: list[str] = []
     for source in model.sources:
-        if met:
+        if failures:
             logger.warning("next source of %s: %s", model.name, source.origin)
         try:
             for file in source.files:
                 if not cache.verified(place / file.name, file):
-                    _download(file, place, timeout, met)
+                    _download(file, place, timeout, failures)
         except _AddressError:
             continue
         return place / source.files[0].name
-    raise FetchError(f"cannot fetch model {model.name}:\n  " + "\n  ".join(met))
+    raise FetchError(f"cannot fetch model {model.name}:\n  " + "\n  ".join(failures))
 
 
-def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
-    """Fetch one file from the first address that has it; failures are appended to ``met``."""
+def _download(file: File, place: Path, timeout: float, failures: list[str]) -> None:
+    """Fetch one file from the first address that has it; failures are appended."""
     if cache.accept(place, file):  # A process that died just before the renaming left it.
         return
     part = cache.part_of(place, file)
@@ -74,8 +74,8 @@ def _download(file: File, place: Path, timeout: float, met: list[str]) -> None:
         try:
             _transfer(address, part, file, timeout)
         except _AddressError as error:
-            met.append(f"{address}: {error}")
-            logger.warning("%s", met[-1])
+            failures.append(f"{address}: {error}")
+            logger.warning("%s", failures[-1])
         except OSError:
             # Writing failed, for example on a full disk: the part is of no use there.
             part.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """Loading weights: the name or path of a model in, checked tensors out.
 
-Whatever comes in (a name; safetensors, the official .pth, or ncnn's .param and .bin), the result is
-a complete float32 state dict in the official key layout with finite values. Anything else is a
-:class:`~vsifrnet.errors.WeightsError` that says what is wrong. No code from a file is ever
-run, and no key is skipped or filled in.
+From every format (safetensors, the official .pth, ncnn's .param and .bin) the result is a complete
+float32 state dict in the official key layout with finite values. Any other file raises a
+:class:`~vsifrnet.errors.WeightsError` that says what is wrong. No code from a file is ever run,
+and no key is skipped or filled in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vsifrnet.weights.metadata import read_sampling
 __all__ = ["Weights", "load_weights"]
 
 BLIND = 1e-4
-"""Below this share of the largest other weight, the weights of t count as zero.
+"""Weights of t count as zero below this share of the largest other weight.
 
 In weights that honour t these are among the largest (2.4 times the mean of the others in ifrnet_s).
 In weights that were trained at t = 0.5 alone they have decayed to zero, up to rounding.
@@ -46,7 +46,7 @@ class Weights:
     t_blind: bool
     """True if the weights ignore t and only ever make the middle frame."""
     sampling: Sampling
-    """How the last blend samples the pictures; the weights were trained so."""
+    """Sampling of the pictures in the final blend that the weights were trained with."""
     path: Path
     """File that was read."""
     info: registry.Model | None
@@ -64,7 +64,7 @@ class Weights:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of tensors and sampling: the identity of weights wherever their file is."""
+        """SHA-256 of tensors and sampling, which identifies weights whatever their file."""
         digest = hashlib.sha256(self.sampling.encode())
         for key in sorted(self.state):
             digest.update(key.encode() + self.state[key].contiguous().numpy().tobytes())
@@ -72,7 +72,7 @@ class Weights:
 
     @property
     def t_blind_reason(self) -> str:
-        """Message to users of t-blind weights: what these can do, and which models do more."""
+        """Message for users of t-blind weights about accepted rates and other models."""
         return (
             f"model {self.name} ignores the time t and makes the middle frame only, so multi can "
             "be 2, 4, 8 or 16, by repeated halving; any other rate needs a model that honours t: "
@@ -116,6 +116,6 @@ def load_weights(model: str | Path | None = None, *, auto_download: bool = False
 
 
 def _ignores_t(state: Mapping[str, Tensor]) -> bool:
-    """Return whether t has no effect: it is the last input channel of decoder 4."""
+    """Return whether t, the last input channel of decoder 4, has no effect."""
     weight = state["decoder4.convblock.0.0.weight"].abs()
     return bool(weight[:, -1].max() <= BLIND * weight[:, :-1].max())

@@ -1,4 +1,4 @@
-"""Metadata of safetensors files: what weights say about themselves.
+"""Metadata of safetensors files: the sampling that weights were trained with.
 
 This module does not import torch, so that commands which only list models start at once.
 """
@@ -18,9 +18,9 @@ SAMPLING = "sampling"
 
 
 def read_sampling(path: Path) -> Sampling:
-    """Return how the last blend samples with the weights of a file.
+    """Return the sampling of the final blend that a file's weights were trained with.
 
-    Only a safetensors file can say something else than ``bilinear``, which all official files are.
+    All official weights, and files of other formats than safetensors, are ``bilinear``.
 
     Raises:
         ValueError: the file is damaged, or names an unknown sampling.

@@ -1,8 +1,8 @@
 """Weights of ifrnet-ncnn-vulkan (``ifrnet.param`` and ``ifrnet.bin``) as an official state dict.
 
 ncnn's ``.param`` is the graph as text, one layer per line; its ``.bin`` holds the layers' weights
-one after the other, without names, shapes or a checksum. Only the graph says which number is which,
-so it is checked strictly: it must be IFRNet's, layer by layer, or the file is refused. References:
+one after the other, without names, shapes or a checksum. Only the graph tells which weight belongs
+where. It is therefore checked strictly: it must be IFRNet's, layer by layer. References:
 ``param-and-model-file-structure`` and ``operation-param-weight-table`` in the ncnn wiki.
 
 The weights are used as the official code uses them: :mod:`vsifrnet.network` subtracts the mean of

@@ -1,4 +1,4 @@
-"""The known models: what each is, where it comes from, how its files are verified.
+"""The known models: their sizes, sources and licences, and the digests of their files.
 
 This module is data only and imports nothing. A model has one or more sources, in order of
 preference; a source is one file, or several files in one folder. A file is verified by the
@@ -37,7 +37,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One place that a model can be had from."""
+    """One place from which a model's files come."""
 
     format: str
     """Format of the files: ``safetensors``, ``pth`` or ``ncnn``."""
@@ -248,7 +248,7 @@ MODELS: tuple[Model, ...] = (
 
 
 def find(name: str) -> Model | None:
-    """Return the model of that name, in any case, or None."""
+    """Return the model named ``name``, ignoring case, or None."""
     for model in MODELS:
         if model.name.casefold() == name.casefold():
             return model

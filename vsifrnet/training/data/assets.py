@@ -1,4 +1,4 @@
-"""The pictures that synthetic motion is made of: backgrounds and cut-outs."""
+"""The pictures from which synthetic motion is made: backgrounds and cut-outs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Assets", "Part", "in_part", "list_pictures", "read_picture"]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 Part = Literal["train", "held-out", "all"]
-"""Held-out pictures (one in twelve) are for validation and never trained on."""
+"""A part of a set of pictures; the held-out ones (one in twelve) are for validation only."""
 
 
 def in_part(path: Path, part: Part) -> bool:
@@ -38,13 +38,13 @@ def list_pictures(folder: Path, part: Part = "all") -> list[Path]:
         raise DataError(f"no pictures in {folder}: expected {', '.join(sorted(SUFFIXES))}")
     if not chosen and part == "held-out":
         raise DataError(
-            f"none of the {len(paths)} pictures in {folder} is one to validate on, which one in "
-            "twelve is, chosen by its name: add more, or train with --validate-every 0"
+            f"none of the {len(paths)} pictures in {folder} is held out for validation (one in "
+            "twelve is, by its name): add pictures, or train with --validate-every 0"
         )
     if not chosen:
         raise DataError(
-            f"all of the {len(paths)} pictures in {folder} are kept to validate on, as one in "
-            "twelve is, chosen by its name: add more"
+            f"all of the {len(paths)} pictures in {folder} are held out for validation (one in "
+            "twelve is, by its name): add pictures"
         )
     return chosen
 
@@ -59,7 +59,7 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
         with Image.open(path) as image:
             if image.mode != "I" and not image.mode.startswith("I;16"):
                 return np.asarray(image.convert(mode))
-            # Pillow would clip 16-bit grey; keep the upper 8 bits, as Pillow does of colour.
+            # Pillow would clip 16-bit grey; keep the upper 8 bits, as Pillow does for colour.
             grey = np.clip(np.asarray(image), 0, 65535) >> 8
             return np.asarray(Image.fromarray(grey.astype(np.uint8)).convert(mode))
     except (
@@ -72,7 +72,7 @@ def read_picture(path: Path, mode: Literal["RGB", "RGBA"] = "RGB") -> NDArray[np
 
 
 KEPT_BYTES = 2 * 2**30
-"""Main memory that each process may use to keep pictures that it has read."""
+"""Maximum bytes of pictures that each process caches."""
 
 
 class Assets:
@@ -113,7 +113,7 @@ class Assets:
             alpha = picture[..., 3:].astype(np.uint16)
             colour = (picture[..., :3] * alpha + 127) // 255
             picture = np.concatenate((colour, alpha), axis=-1).astype(np.uint8)
-        # Pictures are chosen at random, so that replacing a cached one would gain nothing.
+        # Pictures are chosen at random, so replacing a cached one would gain nothing.
         if self._kept_bytes + picture.nbytes <= KEPT_BYTES:
             self._kept[path] = picture
             self._kept_bytes += picture.nbytes

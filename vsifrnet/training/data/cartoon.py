@@ -1,11 +1,11 @@
-"""A short cartoon with eased, non-rigid motion, for tests: it has exact frames at any time.
+"""A short cartoon with eased, non-rigid motion, for tests; it can be drawn at any time.
 
     python -m vsifrnet.training.data.cartoon cartoon.mkv
 
-No training picture is in it. Limbs turn about their joints, hair bends, a ball
-is squashed and stretched, all of them eased in and out, over a background that pans slowly, with
-thin dark outlines and a subtitle that stands still. Each frame is drawn four times as large and
-reduced, so that outlines move by less than a pixel as they should.
+It contains no training picture. Limbs turn about their joints, hair bends, and a ball is squashed
+and stretched, all eased in and out. The background pans slowly, figures have thin dark outlines,
+and a subtitle stands still. Each frame is drawn four times as large and reduced, so that outlines
+move by fractions of a pixel.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ INK = (38, 30, 44)
 
 
 def ease(x: float) -> float:
-    """Return smoothstep: from 0 to 1, with no speed at either end."""
+    """Return smoothstep of ``x``, which goes from 0 to 1 with no speed at either end."""
     x = min(1.0, max(0.0, x))
     return x * x * (3 - 2 * x)
 
 
 def swing(time: float, period: float, shift: float = 0.0) -> float:
-    """Return a swing from -1 to 1 and back once a period, at rest at both ends."""
+    """Return the value at ``time`` of a periodic swing between -1 and 1, at rest at both ends."""
     phase = (time / period + shift) % 1.0
     return 2 * ease(2 * phase) - 1 if phase < 0.5 else 1 - 2 * ease(2 * phase - 1)
 
@@ -68,7 +68,7 @@ Points = NDArray[np.float64]
 
 
 def _fill(canvas: Pixels, points: Points, colour: tuple[int, int, int], line: float = 2.0) -> None:
-    """A closed shape with a dark outline; points in picture pixels."""
+    """Draw a closed shape with a dark outline; points are in picture pixels."""
     corners = np.rint(points * SCALE).astype(np.int32)
     cv2.fillPoly(canvas, [corners], colour, cv2.LINE_AA)
     if line:
@@ -76,7 +76,7 @@ def _fill(canvas: Pixels, points: Points, colour: tuple[int, int, int], line: fl
 
 
 def _curve(*anchors: tuple[float, float], count: int = 24) -> Points:
-    """A Bezier curve of any degree."""
+    """Return points on the Bezier curve of any number of anchors."""
     s = np.linspace(0, 1, count)[:, None]
     degree = len(anchors) - 1
     terms = [
@@ -87,7 +87,7 @@ def _curve(*anchors: tuple[float, float], count: int = 24) -> Points:
 
 
 def _ribbon(middle: Points, start: float, end: float) -> Points:
-    """A shape of changing width along a curve: limbs and strands of hair."""
+    """Return the outline of a ribbon of changing width along a curve, for limbs and hair."""
     along = np.gradient(middle, axis=0)
     normal = np.stack((-along[:, 1], along[:, 0]), axis=-1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
@@ -195,7 +195,7 @@ def _subtitle(canvas: Pixels) -> Pixels:
 
 
 def main() -> None:
-    """The command line of this module."""
+    """Handle the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     write_video(parser.parse_args().out)

@@ -20,13 +20,13 @@ LISTS = {"train": "tri_trainlist.txt", "test": "tri_testlist.txt"}
 """File names of Vimeo90K's official lists, by part."""
 
 SOURCE = "source.txt"
-"""File in a folder of triplets cut out of videos; it says which videos these were, and how."""
+"""File in a folder of triplets that tells from which videos they were cut, and how."""
 
 
 def shuffled(index: int, length: int, seed: int) -> int:
-    """Return which of ``length`` entries sample ``index`` is.
+    """Return the entry, of ``length`` ones, that sample ``index`` is.
 
-    Each entry comes once an epoch, in an order that depends on (seed, epoch) alone.
+    Each entry comes once per epoch, in an order that depends on (seed, epoch) alone.
     """
     epoch, place = divmod(index, length)
     return int(generator(seed, epoch, 2).permutation(length)[place])
@@ -37,7 +37,7 @@ class Triplets:
 
     Pictures are ``<root>/sequences/<a>/<b>/im{1,2,3}.png``, listed in ``tri_trainlist.txt`` and
     ``tri_testlist.txt``; flow is in ``<root>/flow/<a>/<b>/flow_t{0,1}.flo`` (``vsifrnet flow``).
-    Of triplets cut out of videos, those whose folder was removed are left out.
+    Triplets that were cut out of videos are left out if their folder was removed.
 
     Args:
         root: the folder (``vimeo_triplet``).
@@ -46,7 +46,7 @@ class Triplets:
         seed: the seed of order and augmentation.
 
     Raises:
-        DataError: a list is missing or empty; in ``sample``, a picture is broken.
+        DataError: a list is missing or empty; :meth:`sample` raises it if a picture is broken.
     """
 
     def __init__(
@@ -68,15 +68,13 @@ class Triplets:
         if (root / SOURCE).is_file():
             self.names = [name for name in self.names if (root / "sequences" / name).is_dir()]
             if not self.names:
-                raise DataError(
-                    f"all triplets that {path} names are gone from {root / 'sequences'}"
-                )
+                raise DataError(f"none of the triplets in {path} is left in {root / 'sequences'}")
 
     def __len__(self) -> int:
         return len(self.names)
 
     def sample(self, index: int) -> Sample:
-        """Return sample ``index``: augmented and shuffled, or as listed where size is None."""
+        """Return sample ``index``: augmented and shuffled, or as listed if size is None."""
         if self.size is None:
             return self._read(self.names[index % len(self.names)])
         name = self.names[shuffled(index, len(self.names), self.seed)]
@@ -86,24 +84,24 @@ class Triplets:
         folder = self.root / "sequences" / name
         img0, imgt, img1 = (read_picture(folder / f"im{i}.png") for i in (1, 2, 3))
         if not img0.shape == imgt.shape == img1.shape:
-            raise DataError(f"the pictures in {folder} are not of one size")
+            raise DataError(f"the pictures in {folder} must be of the same size")
         return Sample(img0=img0, imgt=imgt, img1=img1, t=0.5, flow=self._flow(name, imgt.shape))
 
     def _flow(self, name: str, shape: tuple[int, ...]) -> Field | None:
         folder = self.root / "flow" / name
         if not (folder / "flow_t1.flo").is_file():
-            return None  # it has no label, or labelling was interrupted here
+            return None  # There is no label, or labelling was interrupted here.
         flow = np.concatenate([read_flo(folder / f"flow_t{i}.flo") for i in (0, 1)], axis=-1)
         if flow.shape[:2] != shape[:2]:
-            raise DataError(f"the flow in {folder} is not of its pictures' size")
+            raise DataError(f"the flow in {folder} must be of the same size as its pictures")
         return flow
 
 
 class Sequences:
-    """Sequences of frames: each is a folder of pictures, in order of their names (GoPro, Adobe240).
+    """Sequences of frames, each in a folder of pictures, as GoPro and Adobe240 have them.
 
-    Numbers in names are sorted by value: 2.png comes before 10.png. A sample is one of the frames
-    between two that are ``span`` apart, at random.
+    Names are sorted with numbers by value: 2.png comes before 10.png. A sample is two frames that
+    are ``span`` apart and a random one between them.
 
     Args:
         root: the folder that has the sequences' folders, at any depth.
@@ -112,8 +110,8 @@ class Sequences:
         seed: the seed of order, frame and augmentation.
 
     Raises:
-        DataError: no folder has ``span`` + 1 pictures; in ``sample``, a picture is broken, or
-            pictures of one folder differ in size.
+        DataError: no folder has ``span`` + 1 pictures; :meth:`sample` raises it if a picture is
+            broken, or if pictures of a folder differ in size.
     """
 
     def __init__(self, root: Path, *, span: int = 8, size: int = 224, seed: int = 0) -> None:
@@ -135,7 +133,7 @@ class Sequences:
         return len(self.starts)
 
     def sample(self, index: int) -> Sample:
-        """Return sample ``index``, augmented; its flow is not known."""
+        """Return sample ``index``, augmented; its flow is None."""
         run = self.starts[shuffled(index, len(self.starts), self.seed)]
         rng = generator(self.seed, index, 3)
         step = int(rng.integers(1, self.span))
@@ -145,7 +143,7 @@ class Sequences:
             if picture.shape != img0.shape:
                 raise DataError(
                     f"{paths[0]} is {_size(img0)} and {path} is {_size(picture)}: the pictures of "
-                    "a folder must be of one size"
+                    "a folder must be of the same size"
                 )
         sample = Sample(img0=img0, imgt=imgt, img1=img1, t=step / self.span)
         return augment(sample, self.size, rng)

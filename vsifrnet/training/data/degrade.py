@@ -1,4 +1,4 @@
-"""Degrade pictures as cameras and codecs do: noise, JPEG, and real video codecs."""
+"""Degradation of pictures by noise, JPEG and real video codecs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def jpeg(picture: Pixels, quality: int) -> Pixels:
 def through_codec(
     pictures: Sequence[Pixels], codec: str, quality: int, *, last: int
 ) -> list[Pixels]:
-    """Encode pictures of one even size as a video; return the ``last`` ones, decoded.
+    """Encode pictures of the same even size as a video; return the ``last`` ones, decoded.
 
     ``quality`` is a value of the codec's setting in ``CODECS``. One thread encodes, so that the
     result is the same on every machine.

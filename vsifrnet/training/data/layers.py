@@ -1,14 +1,14 @@
-"""Layers that move and bend, rendered at any time with their exact flow.
+"""Rendering of layers that move and bend, at any time and with their exact flow.
 
-A layer is a texture on a plane of its own, in pixels of the picture around the texture's centre.
-At time t its map takes a plane point p to the screen::
+A layer is a texture on its own plane, whose unit is a pixel of the picture and whose origin is the
+texture's centre. At time t its map takes a point p of the plane to the screen::
 
     x = A_t W_t(p) + c_t
 
-``W_t`` bends the plane by two shear waves, one across the other (hair, cloth, limbs): each adds
-to one coordinate a sum of sines of the other, so that the map and its inverse are both exact.
-Matrices, offsets and wave amplitudes change linearly with t. For the flow at t of the layer that
-is topmost at x: p = M_t^-1(x), flow t -> 0 is M_0(p) - x, flow t -> 1 is M_1(p) - x.
+``W_t`` bends the plane by two shear waves, one across the other (hair, cloth, limbs). Each adds a
+sum of sines of one coordinate to the other, so that the map and its inverse are both exact.
+Matrices, offsets and wave amplitudes change linearly with t. If M_t is the map of the topmost layer
+at screen point x and p = M_t^-1(x), the flow t -> 0 is M_0(p) - x and t -> 1 is M_1(p) - x.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ Array = NDArray[np.float32]
 
 
 def grid(height: int, width: int) -> tuple[Array, Array]:
-    """Pixel positions x, (1, width), and y, (height, 1): together they broadcast to a picture."""
+    """Return pixel positions x (1, width) and y (height, 1), which broadcast to a picture."""
     x = np.arange(width, dtype=np.float32)[None, :]
     return x, np.arange(height, dtype=np.float32)[:, None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bend:
-    """The two shear waves of a plane, turned by ``angle``."""
+    """The two shear waves of a plane, as sums of sines along two perpendicular axes."""
 
     angle: float
+    """Angle of the axes, in radians."""
     frequency: tuple[Array, Array]
-    """Of the waves along either axis, radians per pixel: (number of sines,) each."""
+    """Frequencies of the sines along each axis, in radians per pixel."""
     phase: tuple[Array, Array]
+    """Phases of the sines along each axis, in radians."""
     start: tuple[Array, Array]
-    """Amplitudes at t = 0, pixels."""
+    """Amplitudes at t = 0, in pixels."""
     end: tuple[Array, Array]
-    """Amplitudes at t = 1."""
+    """Amplitudes at t = 1, in pixels."""
 
     @cached_property
     def _turn(self) -> NDArray[np.float64]:
@@ -61,14 +63,14 @@ class Bend:
         return out
 
     def forward(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
-        """Plane points to where the waves carry them."""
+        """Move points of the plane by the waves at ``t``."""
         u, v = _apply(self._turn, x, y)
         u = u + self._wave(0, t, v)
         v = v + self._wave(1, t, u)
         return _apply(invert(self._turn), u, v)
 
     def inverse(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
-        """The inverse of ``forward``."""
+        """Undo :meth:`forward`."""
         u, v = _apply(self._turn, x, y)
         v = v - self._wave(1, t, u)
         u = u - self._wave(0, t, v)
@@ -80,9 +82,9 @@ class Motion:
     """The map of a layer from its plane to the screen, over time."""
 
     start: NDArray[np.float64]
-    """(2, 3): the affine part at t = 0."""
+    """Affine part (2, 3) at t = 0."""
     end: NDArray[np.float64]
-    """(2, 3): the affine part at t = 1."""
+    """Affine part (2, 3) at t = 1."""
     bend: Bend | None = None
 
     @property
@@ -91,17 +93,17 @@ class Motion:
         return self.bend is None and np.array_equal(self.start, self.end)
 
     def matrix(self, t: float) -> NDArray[np.float64]:
-        """(2, 3): the affine part at ``t``."""
+        """Return the affine part (2, 3) at ``t``."""
         return (1.0 - t) * self.start + t * self.end
 
     def forward(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
-        """Plane points to the screen at ``t``."""
+        """Map points of the plane to the screen at ``t``."""
         if self.bend is not None:
             x, y = self.bend.forward(t, x, y)
         return _apply(self.matrix(t), x, y)
 
     def inverse(self, t: float, x: Array, y: Array) -> tuple[Array, Array]:
-        """Screen points at ``t`` to the plane."""
+        """Map points of the screen at ``t`` to the plane."""
         x, y = _apply(invert(self.matrix(t)), x, y)
         return (x, y) if self.bend is None else self.bend.inverse(t, x, y)
 
@@ -111,18 +113,18 @@ class Layer:
     """A texture and how it moves."""
 
     texture: NDArray[np.uint8]
-    """(h, w, 4): RGB premultiplied by alpha, alpha; or (h, w, 3), opaque."""
+    """Texture (h, w, 4), RGB premultiplied by alpha and alpha; or (h, w, 3), opaque."""
     density: float
     """Texture pixels per pixel of the plane."""
     motion: Motion
     endless: bool = False
-    """Mirrored beyond its borders (backgrounds) rather than transparent."""
+    """Whether it is mirrored beyond its borders, as backgrounds are, or transparent there."""
     light: tuple[float, float] = (1.0, 1.0)
     """Brightness at t = 0 and t = 1."""
 
     def __post_init__(self) -> None:
         if self.texture.shape[2] == 3 and not self.endless:
-            raise ValueError("a layer without alpha has no end: endless is False")
+            raise ValueError("endless=False: must be True for a texture without alpha")
 
     @property
     def held(self) -> bool:
@@ -130,7 +132,7 @@ class Layer:
         return self.motion.held and self.light[0] == self.light[1]
 
     def draw(self, t: float, px: Array, py: Array) -> tuple[Array, Array]:
-        """(H, W, 3) premultiplied colour and (H, W) alpha at plane points, in [0, 1]."""
+        """Return premultiplied colour (H, W, 3) and alpha (H, W) at points, in [0, 1]."""
         height, width, channels = self.texture.shape
         density = np.float32(self.density)
         sampled = cv2.remap(
@@ -143,7 +145,7 @@ class Layer:
         light = np.float32((1.0 - t) * self.light[0] + t * self.light[1])
         if channels == 3:
             return sampled * (light / np.float32(255)), np.ones(px.shape, dtype=np.float32)
-        # By OpenCV, as NumPy is slow on arrays whose last axis is short, or part of another's.
+        # OpenCV does this because NumPy is slow on arrays with a short or strided last axis.
         colour = cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB) * (light / np.float32(255))
         return colour, cv2.extractChannel(sampled, 3) * np.float32(1 / 255)
 
@@ -151,10 +153,10 @@ class Layer:
 def render(
     layers: Sequence[Layer], height: int, width: int, t: float, before: Sequence[float] = ()
 ) -> tuple[list[Array], Array]:
-    """Pictures at the times ``before``, 0, t and 1, each (H, W, 3), and the flow (H, W, 4) at t.
+    """Return pictures (H, W, 3) at the times ``before``, 0, t and 1, and the flow (H, W, 4) at t.
 
-    The first layer is the lowest. The flow, t -> 0 and t -> 1, is that of the topmost layer whose
-    alpha is a half or more.
+    The first layer is the lowest. The flow, t -> 0 and t -> 1, is the flow of the topmost layer
+    whose alpha is at least a half.
     """
     x, y = grid(height, width)
     times = (*before, 0.0, t, 1.0)
@@ -184,5 +186,5 @@ def _apply(matrix: NDArray[np.float64], x: Array, y: Array) -> tuple[Array, Arra
 
 
 def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of a (2, 3) affine map."""
+    """Return the inverse of an affine map (2, 3)."""
     return np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)

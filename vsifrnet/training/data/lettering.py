@@ -1,4 +1,4 @@
-"""Lettering: pages of text, credits rolls and titles, in whatever fonts a folder has."""
+"""Lettering in the fonts of a folder: pages of text, credits rolls and titles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHARACTERS = (
 )
 
 JAPANESE = 0.4
-"""Share of the pages that are Japanese, where a font has Latin letters as well."""
+"""Share of Japanese pages if the folder has Latin fonts as well."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Font:
 
 
 class Fonts:
-    """The fonts of a folder and the folders in it, told apart by the letters that they have.
+    """The fonts in a folder and below, sorted into those with Latin and with Japanese letters.
 
     Raises:
         DataError: the folder has no font with Latin or Japanese letters, or one cannot be read.
@@ -60,26 +60,26 @@ class Fonts:
             )
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[ImageFont.FreeTypeFont, bool]:
-        """Return a font of ``size`` pixels drawn by chance, and whether it is for Japanese."""
+        """Return a random font of ``size`` pixels, and whether it is for Japanese text."""
         japanese = bool(self._japanese) and (not self._latin or rng.random() < JAPANESE)
         paths = self._japanese if japanese else self._latin
         return ImageFont.truetype(paths[rng.integers(len(paths))], size), japanese
 
 
 def _has(path: Path, letters: str) -> bool:
-    """Return whether a font has these letters: what it lacks looks like what no font has."""
+    """Return whether a font has these letters: missing ones look like a code that no font has."""
     try:
         font = ImageFont.truetype(path, 20)
         missing = bytes(font.getmask("\uffff"))
         shapes = [bytes(font.getmask(letter)) for letter in letters]
     except OSError as error:
         raise DataError(f"cannot read the font {path}: {error}") from error
-    # Symbol fonts show one sign for all letters.
+    # Symbol fonts show the same sign for all letters.
     return len({missing, b"", *shapes}) == len(letters) + len({missing, b""})
 
 
 def page(width: int, height: int, fonts: Fonts, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lines of text in one font, as coverage (height, width)."""
+    """Return random lines of text in one font, as coverage (height, width)."""
     image = Image.new("L", (width, height))
     draw = ImageDraw.Draw(image)
     size = round(math.exp(rng.uniform(math.log(8), math.log(44))))
@@ -97,7 +97,7 @@ def page(width: int, height: int, fonts: Fonts, rng: np.random.Generator) -> NDA
 
 
 def _line(length: int, japanese: bool, rng: np.random.Generator) -> str:
-    """A line of up to ``length`` square characters."""
+    """Return a random line of up to ``length`` square characters."""
     if japanese:
         return "".join(rng.choice(list(CHARACTERS), int(rng.integers(2, max(4, length)))))
     text = " ".join(rng.choice(WORDS.split(), int(rng.integers(1, max(3, length // 2)))))
@@ -105,7 +105,7 @@ def _line(length: int, japanese: bool, rng: np.random.Generator) -> str:
 
 
 def colours(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Ground and ink: mostly light on dark or dark on light, often without a tint."""
+    """Return random colours of ground and ink, mostly one dark and one light, often grey."""
     if rng.random() >= 0.55:
         any_two = rng.integers(0, 256, (2, 3)).astype(np.uint8)
         return any_two[0], any_two[1]
@@ -119,6 +119,6 @@ def colours(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uin
 def inked(
     mask: NDArray[np.uint8], ground: NDArray[np.uint8], ink: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """``ink`` on ``ground`` where the mask (H, W) covers it: (H, W, 3)."""
+    """Return a picture (H, W, 3) of ``ink`` on ``ground`` with the coverage ``mask`` (H, W)."""
     share = cv2.merge((mask,) * 3).astype(np.float32) / 255
     return np.asarray(ground + share * (ink.astype(np.float32) - ground) + 0.5, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Batches by step, which worker processes make ahead of their use."""
+"""Loading of batches by step; worker processes make them in advance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Batches", "load_batches"]
 
 
 class Batches(Dataset[Batch | TrainingError]):
-    """One process's share of the samples of each step.
+    """The batches of one training process: its share of the samples of each step.
 
-    The samples of a step are the same however many processes share them.
+    The samples of a step do not depend on the number of processes that share them.
     """
 
     def __init__(self, data: DataSet, batch: int, *, rank: int = 0, world: int = 1) -> None:
@@ -32,7 +32,7 @@ class Batches(Dataset[Batch | TrainingError]):
         self.share = batch // world
         self.rank = rank
         self.offset = 0
-        """Samples used beyond ``step * batch``; not 0 after steps of another batch size."""
+        """Samples used in addition to ``step * batch``, by steps of another batch size."""
 
     def first(self, step: int) -> int:
         """Return the number of a step's first sample, over all processes."""
@@ -43,7 +43,7 @@ class Batches(Dataset[Batch | TrainingError]):
         try:
             return collate([self.data.sample(i) for i in range(first, first + self.share)])
         except TrainingError as error:
-            # Return it: raised, it would be buried in a worker process's second traceback.
+            # A raised error would be buried in a second traceback of the worker process.
             return error
 
 
@@ -60,7 +60,7 @@ def load_batches(
         batch_size=None,
         sampler=list(steps),
         num_workers=workers,
-        # A fork would hang, because the threads of OpenCV and PyTorch are missing in it.
+        # A forked process would hang, because it lacks the threads of OpenCV and PyTorch.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pinned,
         prefetch_factor=4 if workers else None,
@@ -85,9 +85,9 @@ def load_batches(
 
 
 def _start(loader: DataLoader[Batch | TrainingError]) -> Iterator[Batch | TrainingError]:
-    """Return an iterator of which only ``next`` raises when a worker has died.
+    """Return an iterator that reports a dead worker in ``next`` only.
 
-    PyTorch's handler of SIGCHLD would raise wherever the main thread is, far from load_batches.
+    PyTorch's SIGCHLD handler would raise anywhere in the main thread, far from load_batches.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         return iter(loader)

@@ -1,4 +1,4 @@
-"""Moves of layers, drawn by chance: affine maps, bends, and changes of brightness."""
+"""Random moves of layers: affine maps, bends, and changes of brightness."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ __all__ = ["bend", "light", "linear", "moved", "seen_through", "straight"]
 
 
 def linear(angle: float, zoom: float, shear: float) -> NDArray[np.float64]:
+    """Return the matrix (2, 2) of a shear, a turn and a zoom."""
     c, s = math.cos(angle), math.sin(angle)
     turn, slant = np.array([[c, -s], [s, c]]), np.array([[1.0, shear], [0.0, 1.0]])
     return np.asarray(zoom * turn @ slant)
@@ -21,10 +22,10 @@ def linear(angle: float, zoom: float, shear: float) -> NDArray[np.float64]:
 def moved(
     place: NDArray[np.float64], distance: float, size: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """``place`` (2, 3) after a move of about ``distance``: shift, and often turn, zoom, shear."""
+    """Move ``place`` (2, 3) by about ``distance``: shift, and often turn, zoom and shear it."""
     out = place.copy()
     direction = rng.uniform(0, 2 * math.pi)
-    # What is half the picture away from the centre of a turn moves by the arc's length.
+    # Points 0.4 picture sides from the centre of a turn move by the given distance.
     reach = 1 / (0.4 * size)
     amounts = rng.dirichlet((2.0, 0.7, 0.6, 0.3)) if rng.random() < 0.7 else np.eye(4)[0]
     shift, turn, zoom, shear = amounts * distance
@@ -38,7 +39,7 @@ def moved(
 def straight(
     place: NDArray[np.float64], distance: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """``place`` (2, 3) after a shift along an axis, as credits roll and pages are panned."""
+    """Shift ``place`` (2, 3) along an axis, as credits roll and pages are panned."""
     out = place.copy()
     axis, sign = int(rng.random() < 0.5), float(rng.choice([-1.0, 1.0]))
     out[axis, 2] += sign * distance
@@ -48,7 +49,7 @@ def straight(
 def seen_through(
     camera: NDArray[np.float64], place: NDArray[np.float64], origin: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """``place``, given about the origin at the picture's centre, seen through the camera."""
+    """Return ``place`` seen through ``camera``; ``origin`` has the picture's centre as offset."""
     out = np.empty((2, 3))
     out[:, :2] = camera[:, :2] @ place[:, :2]
     out[:, 2] = camera[:, :2] @ (place[:, 2] - origin[:, 2]) + camera[:, 2]
@@ -56,7 +57,7 @@ def seen_through(
 
 
 def bend(distance: float, size: int, rng: np.random.Generator) -> Bend:
-    """A bend whose points move by up to about ``distance``."""
+    """Return a random bend that moves points by up to about ``distance``."""
     frequency, phase, start, end = [], [], [], []
     weights = rng.dirichlet((1.0, 1.0))
     for axis in range(2):
@@ -64,7 +65,7 @@ def bend(distance: float, size: int, rng: np.random.Generator) -> Bend:
         wavelength = size * np.exp(rng.uniform(math.log(0.25), math.log(2.0), count))
         frequencies = 2 * math.pi / wavelength
         change = distance * weights[axis] * rng.choice([-1.0, 1.0], count) / count
-        # Steeper than this and the layer looks torn rather than bent.
+        # Steeper waves would make the layer look torn rather than bent.
         change = np.clip(change, -0.9 / frequencies, 0.9 / frequencies)
         rest = rng.normal(0, 0.15, count) / frequencies
         frequency.append(frequencies.astype(np.float32))
@@ -81,6 +82,6 @@ def bend(distance: float, size: int, rng: np.random.Generator) -> Bend:
 
 
 def light(rng: np.random.Generator) -> tuple[float, float]:
-    """Brightness at the start and the end."""
+    """Return random brightnesses at the start and the end."""
     start, change = rng.uniform(0.5, 1.0), rng.uniform(-0.4, 0.4)
     return start, float(np.clip(start + change, 0.1, 1.0))

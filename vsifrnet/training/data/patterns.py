@@ -1,4 +1,4 @@
-"""Repeated structure: bars, grids, bricks, dots, checks, fences and windows."""
+"""Textures of repeated patterns: bars, fences, grids, bricks, dots, checks and windows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ KINDS = ("bars", "fence", "grid", "bricks", "dots", "checks", "windows")
 def pattern(
     width: int, height: int, rng: np.random.Generator, kind: str | None = None
 ) -> NDArray[np.uint8]:
-    """A pattern of one of ``KINDS`` as coverage (height, width), sampled by area.
+    """Return a random pattern, of ``kind`` or any of ``KINDS``, as coverage (height, width).
 
-    Its period is 4 to 48 pixels across, and half to twice of that down.
+    Its horizontal period is 4 to 48 pixels, its vertical one half to twice of that.
     """
     kind = str(rng.choice(KINDS)) if kind is None else kind
     across = math.exp(rng.uniform(math.log(4), math.log(48)))
     down = across * math.exp(rng.uniform(-0.7, 0.7))
     share = rng.uniform(0.15, 0.7)
-    fine = 2  # Drawn as many times larger, so that edges lie between pixels too.
+    fine = 2  # The pattern is drawn this much larger, so that edges can lie between pixels.
     x = np.arange(fine * width, dtype=np.float32)[None, :] / fine
     y = np.arange(fine * height, dtype=np.float32)[:, None] / fine
     a, b = x / across % 1, y / down % 1

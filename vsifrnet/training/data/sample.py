@@ -38,15 +38,15 @@ class Sample:
 
 
 class DataSet(Protocol):
-    """Samples by index. Every index from 0 on is allowed: a data set repeats or draws new ones."""
+    """Samples by index; every index from 0 is allowed, also beyond the number of pictures."""
 
     def sample(self, index: int) -> Sample:
-        """Return sample ``index``, which is always the same one."""
+        """Return sample ``index``; it is the same in every call."""
         ...
 
 
 def generator(*key: int) -> np.random.Generator:
-    """Return a generator of random numbers that depend on the key alone."""
+    """Return a random number generator that is seeded by ``key`` alone."""
     return np.random.default_rng(key)
 
 
@@ -55,7 +55,7 @@ class Mixture:
 
     Args:
         parts: the data sets with their shares, which need not add up to 1.
-        seed: the seed by which indices are assigned to parts.
+        seed: the seed that assigns indices to parts.
     """
 
     def __init__(self, parts: Sequence[tuple[DataSet, float]], *, seed: int) -> None:
@@ -79,7 +79,7 @@ class Batch:
     """
 
     img0: Tensor
-    """First pictures (B, 3, H, W), uint8 or float32 in [0, 1]; the others are like them."""
+    """First pictures (B, 3, H, W), uint8 or float32 in [0, 1], as ``imgt`` and ``img1`` are."""
     imgt: Tensor
     img1: Tensor
     t: Tensor
@@ -87,7 +87,7 @@ class Batch:
     flow: Tensor
     """Flow (B, 4, H, W), t -> 0 and t -> 1; zero where it is not known."""
     flow_known: Tensor
-    """Tensor (B,), 1 where the sample's flow is known, else 0."""
+    """Tensor (B,), 1 if the sample's flow is known, else 0."""
 
     def pin_memory(self) -> Batch:
         """Return the batch in pinned memory; ``DataLoader`` calls this."""
@@ -103,7 +103,7 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of one size into a batch."""
+    """Stack samples of the same size into a batch."""
 
     def pictures(arrays: Sequence[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Layers of fine structure, which match at many places: lettering and repeated patterns."""
+"""Layers of fine, self-similar structure: lettering and repeated patterns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def background(
     distance: Distance,
     camera: NDArray[np.float64],
 ) -> Layer:
-    """A page or a pattern that fills the picture and moves."""
+    """Return a moving page or pattern that fills the picture."""
     density = math.exp(rng.uniform(0, math.log(1.25)))
     side = int(1.7 * size * density)
     texture = lettering.inked(_mask(side, side, fonts, rng), *lettering.colours(rng))
@@ -45,26 +45,26 @@ def overlay(
     distance: Distance,
     camera: NDArray[np.float64],
 ) -> Layer:
-    """A credits roll, a title or a fence over what is there."""
+    """Return a credits roll, a title or a pattern in front of the other layers."""
     width, height = (int(size * rng.uniform(low, 1.8)) for low in (0.6, 0.4))
     mask = _mask(width, height, fonts, rng)
     _, ink = lettering.colours(rng)
     colour, alpha = np.broadcast_to(ink, (height, width, 3)), mask
-    if rng.random() < 0.3:  # with a dark rim
+    if rng.random() < 0.3:  # Some lettering has a dark rim.
         colour = lettering.inked(mask, rng.integers(0, 40, 3).astype(np.uint8), ink)
         alpha = cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(np.uint8)
     still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
     x, y = rng.uniform(0.3, 0.7, 2) * size
     place = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
     end = _panned(place, distance(), 0.8, size, rng)
-    # Titles stand before the camera; a fence or a shop's sign moves with what it sees.
+    # Titles stay in place when the camera moves; a fence or a shop's sign moves with the scene.
     seen = moves.seen_through(camera, end, still) if rng.random() < 0.35 else end
     motion = Motion(start=place, end=seen)
     return Layer(texture=textures.premultiplied(colour, alpha), density=1.0, motion=motion)
 
 
 def _mask(width: int, height: int, fonts: Fonts, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lettering or a pattern, as coverage (height, width)."""
+    """Return lettering or a pattern, as coverage (height, width)."""
     if rng.random() < 0.6:
         return lettering.page(width, height, fonts, rng)
     return pattern(width, height, rng)
@@ -77,7 +77,7 @@ def _panned(
     size: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """``place`` moved: along an axis in a share ``straight`` of the cases, else in any way."""
+    """Move ``place`` by ``distance``, along an axis with probability ``straight``."""
     if rng.random() < straight:
         return moves.straight(place, distance, rng)
     return moves.moved(place, distance, size, rng)

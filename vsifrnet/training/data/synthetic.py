@@ -1,8 +1,8 @@
-"""Layered synthetic motion: scenes drawn by chance, with exact in-between frames and exact flow.
+"""Layered synthetic motion: random scenes with exact in-between frames and exact flow.
 
-A scene is a background, cut-outs, shapes and lines over it, perhaps a subtitle, and a camera. How
-much moves is drawn first (``PACES``), because what a network is weak at is the ends of that range:
-nothing at all, less than a pixel, and a quarter of the picture.
+A scene has a background, cut-outs, shapes and lines in front of it, sometimes a subtitle, and a
+camera. The pace of motion (``PACES``) is chosen first, because networks are weak at its ends:
+no motion, motion of less than a pixel, and motion of a quarter of the picture.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Maker = Callable[[Assets, int, np.random.Generator], tuple[NDArray[np.uint8], fl
 __all__ = ["DAMAGES", "PACES", "WIDE_PACES", "LayeredMotion", "Scene", "draw_scene"]
 
 PACES: dict[str, tuple[float, float, float]] = {
-    # Name: share of the scenes, least and largest displacement between the two pictures; pixels
-    # where above 1, a fraction of the picture's side for "fast".
+    # A pace is its share of the scenes, and the least and largest displacement between the two
+    # pictures: in pixels, or as a fraction of the picture's side for "fast".
     "still": (0.10, 0.0, 0.0),
     "subpixel": (0.17, 0.03, 1.0),
     "slow": (0.22, 0.5, 6.0),
     "medium": (0.27, 3.0, 20.0),
     "fast": (0.24, 0.10, 0.27),
 }
-
+"""The paces of motion by name."""
 
 WIDE_PACES = PACES | {
     "still": (0.08, 0.0, 0.0),
@@ -44,41 +44,42 @@ WIDE_PACES = PACES | {
     "medium": (0.30, 3.0, 20.0),
     "fast": (0.24, 0.07, 0.34),
 }
-"""The paces of scenes with lettering, in which cameras move by up to a third of the picture."""
+"""The paces of motion with fonts; cameras then move by up to a third of the picture."""
 
 STRUCTURE = 0.14
-"""Share of the scenes with a page or pattern behind all, and of those with one in front of all.
+"""Share of the scenes whose background is a page or pattern, if there are fonts.
 
-It is 0 where there are no fonts.
+It is also the share of the scenes with one in front of all other layers.
 """
 
 DAMAGES = {"none": 0.25, "noise": 0.22, "jpeg": 0.05, "codec": 0.48}
-"""What is done to the pictures, with its share of the samples."""
+"""Each kind of degradation with its share of the samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is drawn, bottom layer first, and how it fades."""
+    """A scene: its layers, the lowest first, and its fade."""
 
     pace: str
     layers: list[Layer]
     fade: tuple[float, float] = (1.0, 1.0)
-    """Share of the picture in the fade at t = 0 and t = 1; the rest is ``fade_to``."""
+    """Weight of the picture at t = 0 and t = 1 in the mix with the brightness ``fade_to``."""
     fade_to: float = 0.0
 
 
 class LayeredMotion:
-    """A data set of layered synthetic motion, endless.
+    """An endless data set of layered synthetic motion.
 
     Args:
-        assets: the pictures to draw with.
-        size: side of the square samples, even.
-        seed: of everything drawn by chance.
-        t: the only time of the samples; None draws one, a third of the time 1/2.
+        assets: the pictures of the scenes.
+        size: the side of the square samples, an even number.
+        seed: the seed of all random choices.
+        t: the time of every sample; None chooses a random one, in a third of the samples 1/2.
         clean: leave out noise and compression.
-        pace: the only pace of the samples, one of ``PACES``.
-        fonts: the fonts of lettering. With them some scenes show pages, credits rolls and repeated
-            patterns, and cameras move further (``WIDE_PACES``); the other scenes differ, too.
+        pace: the pace of every sample, a key of ``PACES``; None chooses a random one.
+        fonts: the fonts of lettering. With them some scenes have pages, credits rolls and repeated
+            patterns, and cameras move further (``WIDE_PACES``). All scenes differ from those
+            without fonts.
     """
 
     def __init__(
@@ -101,16 +102,16 @@ class LayeredMotion:
         self.pace = pace
 
     def sample(self, index: int) -> Sample:
-        """Sample ``index``."""
+        """Return sample ``index``."""
         rng = generator(self.seed, index)
-        # Drawn first, and always, so that the scene of an index is the same at any t.
+        # These numbers are always drawn, so that the scene of an index is the same at any t.
         halfway, time = rng.random() < 1 / 3, rng.uniform(-0.05, 1.05)
-        # Enough of them at the ends: weights that never saw these make rubbish of t = 0.01.
+        # Times near 0 and 1 are frequent, because weights fail at times that they never saw.
         t = self.t if self.t is not None else (0.5 if halfway else min(max(time, 0.001), 0.999))
         scene = draw_scene(self.assets, self.size, rng, pace=self.pace, fonts=self.fonts)
         damage = "none" if self.clean else str(rng.choice(list(DAMAGES), p=list(DAMAGES.values())))
-        # A codec is given the frames before, as in the middle of a video. At negative times the
-        # motion goes on backwards.
+        # A codec also gets frames before the sample, as in the middle of a video. At negative
+        # times the motion is extrapolated.
         lead = int(rng.integers(0, 4)) if damage == "codec" else 0
         before = [-0.5 * step for step in range(lead, 0, -1)]
         rendered, flow = render(scene.layers, self.size, self.size, t, before)
@@ -132,7 +133,7 @@ def draw_scene(
     pace: str | None = None,
     fonts: Fonts | None = None,
 ) -> Scene:
-    """A scene for pictures of ``size`` x ``size``."""
+    """Return a random scene for pictures of ``size`` x ``size``."""
     paces = PACES if fonts is None else WIDE_PACES
     if pace is None:
         shares = np.array([share for share, _, _ in paces.values()])
@@ -142,10 +143,10 @@ def draw_scene(
         least, most = least * size, most * size
 
     def distance() -> float:
-        """How far something moves: log-uniform within the pace."""
+        """Return a random displacement, log-uniform within the pace."""
         return 0.0 if most == 0.0 else math.exp(rng.uniform(math.log(least), math.log(most)))
 
-    # The camera moves in a third of the scenes, and then everything with it but subtitles.
+    # The camera moves in a third of the scenes, and everything but subtitles moves with it.
     still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
     camera = moves.moved(still, distance(), size, rng) if rng.random() < 0.35 else still
     if fonts is not None and rng.random() < STRUCTURE:
@@ -166,7 +167,7 @@ def draw_scene(
         texture, density = maker(assets, size, rng)
         place = np.array([[1.0, 0.0, rng.uniform(0, size)], [0.0, 1.0, rng.uniform(0, size)]])
         place[:, :2] = moves.linear(rng.normal(0, 0.3), rng.uniform(0.8, 1.2), rng.normal(0, 0.1))
-        # A layer is held in a quarter of the cases, however fast the rest is.
+        # A quarter of the layers are held, whatever the pace of the scene.
         length = distance() if rng.random() < 0.75 else 0.0
         bend = None
         if length and rng.random() < 0.5:
@@ -206,7 +207,7 @@ def _background(
         picture, density = textures.window(assets, size, rng)
         texture, density = textures.fitted(picture, density)
     place[:, :2] = moves.linear(rng.normal(0, 0.15), 1.0, 0.0)
-    # Of its own the background moves in a third of the scenes; water and curtains also bend.
+    # The background itself moves in a third of the scenes; some of these bend, as water does.
     length = distance() if rng.random() < 0.35 else 0.0
     if length and rng.random() < 0.3:
         bend = moves.bend(length, size, rng)
@@ -220,11 +221,11 @@ def _background(
 
 
 def _damaged(pictures: list[Pixels], damage: str, rng: np.random.Generator) -> list[Pixels]:
-    """The last three pictures after one of ``DAMAGES``.
+    """Return the last three pictures, degraded by a kind of ``DAMAGES``.
 
-    Noise is of no frame but its own, so there the target stays clean. A real codec copies what
-    does not move from frame to frame, noise included, so there the target is mostly the decoded
-    picture: that is what a real clip's dropped frame looks like.
+    The target stays clean for noise and JPEG, which are different in every frame. A real codec
+    copies what does not move from frame to frame, noise included, so its target is mostly the
+    decoded picture, as a real clip's dropped frame is.
     """
     clean = pictures[-2]
     if damage == "none":
@@ -246,7 +247,7 @@ def _damaged(pictures: list[Pixels], damage: str, rng: np.random.Generator) -> l
 
 
 def _flip(pictures: list[Pixels], flow: Field, t: float, rng: np.random.Generator) -> Sample:
-    """Mirror left to right, top to bottom, and reverse the channels, each by chance."""
+    """Return a sample that is randomly mirrored left to right and top to bottom, and in BGR."""
     if rng.random() < 0.5:
         pictures = [picture[:, ::-1] for picture in pictures]
         flow = flow[:, ::-1] * np.array([-1, 1, -1, 1], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Textures of layers, drawn by chance: cut-outs, shapes, lines, subtitles, pieces of pictures."""
+"""Random textures of layers: cut-outs, shapes, lines, subtitles and parts of pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint8], float]:
-    """A texture reduced to at most about 1.3 pixels per screen pixel, and its density then."""
+    """Reduce a texture to at most 1.3 pixels per screen pixel; return it and its new density."""
     if density <= 1.3:
         return texture, density
     factor = 1.3 / density
@@ -34,7 +34,7 @@ def fitted(texture: NDArray[np.uint8], density: float) -> tuple[NDArray[np.uint8
 
 
 def window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Pixels, float]:
-    """A part of a background for some ``1.6 * size`` screen pixels, and its density."""
+    """Return a random part of a background, about ``1.6 * size`` on screen, and its density."""
     picture = assets.background(int(rng.integers(1 << 30)))
     height, width = picture.shape[:2]
     density = math.exp(rng.uniform(math.log(0.8), math.log(2.6)))
@@ -45,7 +45,7 @@ def window(assets: Assets, size: int, rng: np.random.Generator) -> tuple[Pixels,
 
 
 def gradient(size: int, rng: np.random.Generator) -> Pixels:
-    """Two colours, one into the other, as painted skies and walls are."""
+    """Return a gradient between two random colours, as painted skies and walls have."""
     ends = rng.integers(0, 256, (2, 3))
     ramp = np.linspace(0, 1, 2 * size)[:, None, None] * np.ones((1, 2 * size, 1))
     picture = (1 - ramp) * ends[0] + ramp * (ends[1] if rng.random() < 0.6 else ends[0])
@@ -53,6 +53,7 @@ def gradient(size: int, rng: np.random.Generator) -> Pixels:
 
 
 def sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
+    """Return a random cut-out, mirrored in half of the cases, and its density."""
     texture = assets.sprite(int(rng.integers(1 << 30)))
     mirrored, longest = rng.random() < 0.5, size * rng.uniform(0.2, 1.1)
     texture, density = fitted(texture, max(texture.shape[:2]) / longest)
@@ -60,7 +61,10 @@ def sprite(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray
 
 
 def shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-    """A blob or polygon of flat colour or of a piece of a picture, often with a dark outline."""
+    """Return a random polygon with flat colour or part of a picture, and its density.
+
+    It often has a dark outline.
+    """
     side = int(size * rng.uniform(0.2, 0.9))
     corners = int(rng.integers(3, 12))
     angles = np.sort(rng.uniform(0, 2 * math.pi, corners))
@@ -74,7 +78,7 @@ def shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[
         colour = cv2.resize(piece[:side, :side], (side, side)).astype(np.uint8)
     else:
         colour = np.full((side, side, 3), rng.integers(0, 256, 3), dtype=np.uint8)
-        # One cel shadow.
+        # Flat colour gets a shadow with a hard edge, as cel animation has.
         shadow = np.zeros_like(mask)
         centre = tuple(int(v) for v in rng.integers(0, side, 2))
         cv2.circle(shadow, centre, side // 2, 255, -1, cv2.LINE_AA)
@@ -87,7 +91,7 @@ def shape(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[
 
 
 def strokes(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float]:
-    """Thin curved lines, mostly dark, as hair and drawn folds are; or specks, as snow is."""
+    """Return thin curved lines, as of hair and folds, or specks, as of snow, and their density."""
     side = int(size * rng.uniform(0.3, 1.1))
     mask = np.zeros((side, side), dtype=np.uint8)
     if rng.random() < 0.25:
@@ -115,7 +119,7 @@ def strokes(assets: Assets, size: int, rng: np.random.Generator) -> tuple[NDArra
 
 
 def subtitle(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """White or yellow letters with a dark rim, near the lower border."""
+    """Return a subtitle of white or yellow letters with a dark rim, near the lower border."""
     letters = "abcdefghiklmnoprstuvwyABDEGHMNRST ,.?!'"
     text = "".join(rng.choice(list(letters), int(rng.integers(5, 18))))
     scale, font = size / 256 * rng.uniform(0.7, 1.6), cv2.FONT_HERSHEY_SIMPLEX
@@ -131,5 +135,6 @@ def subtitle(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def premultiplied(colour: Pixels, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a texture (h, w, 4) of colour multiplied by alpha, and alpha."""
     wide = alpha[..., None].astype(np.uint16)
     return np.concatenate(((colour * wide + 127) // 255, wide), axis=-1).astype(np.uint8)

@@ -1,8 +1,8 @@
 """Triplets cut out of video files, as pictures on disk in Vimeo90K's layout.
 
-Videos are only fast to read forwards, while training needs samples in any order; so triplets are
-cut out once. On disk they can be looked at, weeded, labelled with flow (``vsifrnet flow``) and used
-again.
+Videos are fast to read only from beginning to end, while training needs samples in any order, so
+triplets are cut out once. On disk they can be looked at, removed, labelled with flow
+(``vsifrnet flow``) and used again.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Rules by which triplets of a video are chosen.
+    """The rules for choosing triplets of a video.
 
-    Differences are means over a thumbnail, in 1/255.
+    Differences are mean absolute differences of thumbnails, in 8-bit steps.
     """
 
     stride: int = 1
@@ -41,14 +41,15 @@ class Choice:
     every: int = 3
     """Number of frames from one triplet to the next."""
     least: float = 0.6
-    """Least difference of the outer pictures; below it there is no motion to learn from."""
+    """Minimum difference of the outer pictures; a smaller one means no motion to learn from."""
     balance: float = 0.25
-    """Least share of one step's difference in the other's; below it a drawing is held."""
+    """Minimum ratio of the two steps' differences; a smaller one means a held drawing."""
     most: float = 30.0
-    """Largest difference of neighbours; above it is a cut, a flash or too much motion to learn."""
+    """Maximum difference of neighbours; a larger one means a cut, a flash or too much motion."""
     height: int = 256
+    """Maximum height of the part that is cut out of the pictures, as in Vimeo90K."""
     width: int = 448
-    """Size that is cut out of the pictures, as in Vimeo90K; smaller videos are used whole."""
+    """Maximum width of that part; smaller videos are used whole."""
 
 
 def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pixels]]]:
@@ -88,12 +89,12 @@ def find_triplets(path: Path, choice: Choice) -> Iterator[tuple[int, list[Pixels
 def extract(
     paths: list[Path], root: Path, choice: Choice, *, seed: int = 0, quiet: bool = False
 ) -> int:
-    """Cut triplets out of videos into ``root``, in Vimeo90K's layout; return how many.
+    """Cut triplets out of videos into ``root``, in Vimeo90K's layout; return their number.
 
     The list is written last, so that an interrupted run starts over.
 
     Raises:
-        DataError: a video cannot be read, or none of them has a triplet that may be used.
+        DataError: a video cannot be read, or none of them has a triplet that fits ``choice``.
         TrainingError: the disk is full.
     """
     names = []
@@ -112,7 +113,7 @@ def extract(
                 progress.update()
     if not names:
         raise DataError(
-            f"no triplets in {', '.join(map(str, paths))}: everything is static or a cut "
+            f"no triplets in {', '.join(map(str, paths))}: all frames are static or at a cut "
             f"(differences below {choice.least} or above {choice.most})"
         )
     (root / LISTS["train"]).write_text("".join(f"{name}\n" for name in names))
@@ -120,13 +121,13 @@ def extract(
 
 
 def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool = False) -> None:
-    """Do what :func:`extract` does, unless ``root`` has the same videos' triplets already.
+    """Call :func:`extract` unless ``root`` already has the same triplets of the same videos.
 
-    Triplets of other videos or choices are removed with their flow, because other pictures would
-    get the same names. Under torchrun the first process cuts and the others wait.
+    Triplets of other videos or choices are removed with their flow, because the new pictures get
+    the same names. Under torchrun the first process cuts and the others wait.
 
     Raises:
-        DataError: a video is missing or cannot be used, or ``root`` has pictures of other origin.
+        DataError: a video is missing or cannot be used, or ``root`` has other pictures.
         TrainingError: the triplets in ``root`` cannot be replaced, or the disk is full.
     """
     for path in paths:
@@ -145,7 +146,7 @@ def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool =
 
 
 def _identity(path: Path) -> str:
-    """Return a line that changes when the video is replaced by another of its name."""
+    """Return a line that changes when another video replaces this one under its name."""
     stat = path.stat()
     return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}\n"
 
@@ -159,7 +160,7 @@ def _clear(root: Path, note: Path) -> None:
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        note.write_text("")  # this marks the folder as ours if the run is interrupted
+        note.write_text("")  # This marks the folder as ours if the run is interrupted.
         (root / LISTS["train"]).unlink(missing_ok=True)
         for folder in (root / "flow", root / "sequences"):
             if folder.exists():
@@ -174,7 +175,7 @@ def _write(folder: Path, pictures: list[Pixels], choice: Choice, rng: np.random.
     rows, columns = min(choice.height, height), min(choice.width, width)
     difference = np.abs(pictures[0].astype(np.int16) - pictures[2]).mean(axis=-1)
     windows = []
-    # Choose the place of most motion out of four.
+    # Choose the part with most motion out of four random ones.
     for _ in range(4):
         top = int(rng.integers(0, height - rows + 1))
         left = int(rng.integers(0, width - columns + 1))

@@ -1,7 +1,7 @@
 """Averages of weights: a run's moving average, and the mean of several runs' weights.
 
-The mean is often better than each of the runs where these come from one another, as in Wortsman et
-al., "Model soups" (ICML 2022).
+The mean of runs that continue each other is often better than each of them, as in Wortsman et al.,
+"Model soups" (ICML 2022).
 
     python -m vsifrnet.training.loop.average a.safetensors b.safetensors --out mean.safetensors
 """
@@ -35,7 +35,7 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
         get_ema_multi_avg_fn(rising)(averages, values, count)  # type: ignore[no-untyped-call]
 
     averaged = AveragedModel(network, multi_avg_fn=update)  # type: ignore[arg-type]
-    averaged.update_parameters(network)  # the first update copies
+    averaged.update_parameters(network)  # The first update copies the weights.
     return averaged.requires_grad_(False).eval()
 
 
@@ -49,12 +49,12 @@ def average(paths: Sequence[Path], out: Path) -> None:
     models = [load_weights(path) for path in paths]
     sizes = {model.config.name for model in models}
     if len(sizes) > 1:
-        raise TrainingError(f"these weights are of different sizes: {', '.join(sorted(sizes))}")
+        raise TrainingError(f"the weights must be of one size; found {', '.join(sorted(sizes))}")
     samplings = {model.sampling for model in models}
     if len(samplings) > 1:
         described = ", ".join(f"{model.path} {model.sampling}" for model in models)
-        raise TrainingError(f"these weights are for different samplings: {described}")
-    # In float64, so that the mean does not depend on the order of the files.
+        raise TrainingError(f"the weights must be of one sampling; found {described}")
+    # In float64 the mean does not depend on the order of the files.
     networks = [model.build().double() for model in models]
     mean = AveragedModel(networks[0])
     for network in networks:
@@ -67,7 +67,7 @@ def average(paths: Sequence[Path], out: Path) -> None:
 def main() -> None:
     """Handle the command line."""
     parser = argparse.ArgumentParser(
-        description="Write the mean of several runs' weights, which come from one another."
+        description="Write the mean of the weights of several runs that continue each other."
     )
     parser.add_argument("weights", type=Path, nargs="+", help="files of weights of one size")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")

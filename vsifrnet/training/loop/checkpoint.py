@@ -1,4 +1,4 @@
-"""Training checkpoints: files that are whole or absent, and hold all that exact resuming needs."""
+"""Training checkpoints, which are written atomically and allow exact resuming."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ __all__ = [
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 FILES = (CHECKPOINT, WEIGHTS, "best.safetensors", "log.csv", "validation.csv", "curve.png")
-"""What a run writes into its folder."""
+"""Names of the files that a run writes into its folder."""
 
 
 def claim_run(folder: Path, *, overwrite: bool) -> None:
-    """Make the folder of a run, or take up that of an earlier one.
+    """Create the folder of a run, or go on in the folder of an earlier run.
 
     Raises:
-        InputError: it has a file that a run would write, and that none has written; the message
-            names it.
+        InputError: the folder has a file that a run would write and no run has written; the
+            message names it.
     """
     if not (folder / CHECKPOINT).is_file():
         claim_folder(folder, {"command": "train"}, overwrite=overwrite, results=FILES)
@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
 
     def write(partial: Path) -> None:
-        # torch's own writer replaces the system's errors, such as a full disk, by its own.
+        # torch.save's own writer hides the system's errors, such as a full disk.
         buffer = io.BytesIO()
         torch.save(state, buffer)
         partial.write_bytes(buffer.getbuffer())
@@ -78,7 +78,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many unrelated exceptions
+    except Exception as error:  # torch.load raises many unrelated exceptions.
         raise TrainingError(f"cannot read the checkpoint {path}: {error}") from error
     if not isinstance(state, dict) or not {"step", "network", "ema", "optimizers"} <= set(state):
         raise TrainingError(f"{path} is not a training checkpoint; start from weights by --model")
@@ -86,10 +86,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_variant(path: Path, network: dict[str, Tensor], wanted: str) -> None:
-    """Refuse the network of a checkpoint that is of another variant than the ``wanted`` one."""
+    """Refuse a checkpoint's network if it is not of the variant ``wanted``."""
     try:
         found = formats.check(network)[0].name
-    except ValueError:  # That it is damaged will be said when it is loaded.
+    except ValueError:  # Loading will report the damage.
         return
     if found != wanted:
         raise TrainingError(
@@ -103,7 +103,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             write(partial)
-            # Flush to the disk before replacing the last file, in case of a power cut.
+            # Flush to the disk before replacing the old file, in case of a power cut.
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:

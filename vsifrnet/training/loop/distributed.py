@@ -13,7 +13,7 @@ __all__ = ["is_first", "process_group"]
 
 
 def is_first() -> bool:
-    """Whether this process is the only one, or the first one under torchrun."""
+    """Return whether this process is the only one, or the first one under torchrun."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -21,7 +21,7 @@ def is_first() -> bool:
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Join the processes under torchrun while the context is open; return this one's device.
 
-    On CUDA each process uses the device of its local rank, and nccl; on the CPU they use gloo.
+    On CUDA each process uses the device of its local rank, with nccl; on the CPU they use gloo.
     Without torchrun ``device`` is returned unchanged.
     """
     if "RANK" not in os.environ:

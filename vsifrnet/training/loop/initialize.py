@@ -1,4 +1,4 @@
-"""Random weights to start a training from nothing with."""
+"""Random initial weights for training from scratch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["fresh_network"]
 def fresh_network(size: str, seed: int) -> IFRNet:
     """Return a network with random weights that depend on the seed alone.
 
-    Convolutions are Kaiming normal for PReLU at its first slope of 0.25; the transposed
-    convolutions, which make the flows, start small. With PyTorch's own initialisation nothing is
-    learned for hundreds of steps.
+    Convolutions are Kaiming normal for PReLU with its initial slope of 0.25. The transposed
+    convolutions, which make the flows, start small. With PyTorch's own initialisation, training
+    stalls for hundreds of steps.
     """
     network = IFRNet(CONFIGS[size])
     random = torch.Generator().manual_seed(seed)

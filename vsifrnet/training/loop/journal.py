@@ -1,4 +1,4 @@
-"""The logs of a run: CSV files that can be read while it goes on, and their picture."""
+"""The logs of a run: CSV files that can be read during the run, and a plot of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Journal:
     """Two CSV files in a run's folder: the log of training and that of validation."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Go on at ``step``: rows that a killed run wrote after it are removed."""
+        """Remove rows after ``step``, which a killed run may have written."""
         self._training = folder / LOG
         self._validation = folder / VALIDATION
         for path in (self._training, self._validation):
@@ -34,7 +34,7 @@ class Journal:
 
 
 def read_log(path: Path) -> dict[str, list[float]]:
-    """Return the columns of a log by name; none where the file does not exist.
+    """Return the columns of a log by name; the result is empty if the file does not exist.
 
     Raises:
         DataError: the file is not a log.
@@ -81,7 +81,7 @@ def _append(path: Path, row: Mapping[str, float]) -> None:
         with path.open() as file:
             header = file.readline().rstrip("\n")
     if header not in ("", ",".join(row)):
-        # The rows so far are of another loss or other sets, and are kept in a file of their own.
+        # The rows so far are of another loss or other sets; they are kept in another file.
         path.replace(path.with_name(f"{path.stem}-before-step-{row['step']}{path.suffix}"))
         header = ""
     with path.open("a", newline="") as file:

@@ -1,9 +1,9 @@
 """Optimisers and learning rates: AdamW as in the official recipe, and Muon for convolutions.
 
-Muon (Keller Jordan, 2024, https://kellerjordan.github.io/posts/muon) makes each weight matrix's
-momentum orthogonal before it is added, so that every direction in it is learned at one pace. A
+Muon (Keller Jordan, 2024, https://kellerjordan.github.io/posts/muon) orthogonalises each weight
+matrix's momentum before it is added, so that all directions are learned at the same pace. A
 convolution weight counts as a matrix of its first axis by all others. ``torch.optim.Muon`` refuses
-parameters that are not two-dimensional, so this module has a Muon of its own.
+parameters that are not two-dimensional, so this module has its own Muon.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
 
     The singular values of the result lie between about 0.7 and 1.2.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315  # the published polynomial, which is steepest at zero
+    a, b, c = 3.4445, -4.7750, 2.0315  # This is the published polynomial, steepest at zero.
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     if tall := x.shape[1] > x.shape[2]:
         x = x.mT
@@ -65,7 +65,7 @@ class Muon(Optimizer):
         if closure is not None:
             raise ValueError("Muon.step takes no closure")
         for group in self.param_groups:
-            # Matrices of one shape are orthogonalised together, which is faster.
+            # Matrices of the same shape are orthogonalised together, which is faster.
             shapes: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -92,7 +92,7 @@ def make_optimizers(
     """Return the optimisers of a network; :func:`schedule` sets their learning rates.
 
     With ``muon``, biases and PReLU slopes are optimised by AdamW at 0.4 times the learning rate.
-    ``dtype`` is that of Muon's iteration.
+    ``dtype`` is the precision of Muon's iteration.
     """
     if kind == "adamw":
         return [AdamW(network.parameters(), lr=0.0, weight_decay=weight_decay)]
@@ -115,8 +115,8 @@ def schedule(
 ) -> list[LambdaLR]:
     """Return the optimisers' learning rate schedules, each at ``step`` of ``steps``.
 
-    The learning rate depends on the step alone, so a run that goes on at a step has the very
-    rates of one that never stopped.
+    The learning rate depends on the step alone, so a resumed run has the same rates as one that
+    was never stopped.
     """
     shares = partial(rate_at, steps=steps, last=last / peak, warmup=warmup)
     schedules = []

@@ -1,4 +1,4 @@
-"""A sheet of training samples, to look at before training on them."""
+"""A picture of training samples, to inspect them before training."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["flow_colours", "write_sheet"]
 def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Pixels:
     """Return a picture of a flow (H, W, 2): direction is hue, length is brightness.
 
-    ``longest`` is the length in pixels of full brightness; by default it is the longest in the
-    picture, but at least one pixel.
+    ``longest`` is the length in pixels that has full brightness; None is the longest one in the
+    flow, but at least one pixel.
     """
     length = np.hypot(flow[..., 0], flow[..., 1])
     top = longest or max(1.0, float(length.max()))
@@ -32,7 +32,7 @@ def flow_colours(flow: NDArray[np.float32], longest: float | None = None) -> Pix
 def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -> None:
     """Write a picture of the first samples.
 
-    Each sample is five tiles: the first picture, the target, the last picture, the flow from the
+    Each sample has five tiles: the first picture, the target, the last picture, the flow from the
     target to the last picture, and four times the difference between target and blend.
     """
     tiles = [_tiles(data, index) for index in range(rows * columns)]
@@ -44,7 +44,7 @@ def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -
             Image.fromarray(sheet).save(partial)
     except ValueError:
         raise InputError(
-            f"--preview {path}: must end with the suffix of a picture, such as .png"
+            f"--preview {path}: must end in the suffix of a picture, such as .png"
         ) from None
 
 

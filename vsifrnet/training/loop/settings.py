@@ -1,4 +1,4 @@
-"""The numbers that decide how a run goes."""
+"""The settings of a training run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Settings"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The numbers of a run. Its data and its loss are given to :class:`Trainer`."""
+    """The settings of a run, apart from its data and its loss, which :class:`Trainer` takes."""
 
     out: Path
     """Folder of the checkpoint, the weights and the logs."""
     steps: int
     batch: int = 8
-    """Number of samples of a step, over all processes."""
+    """Number of samples per step, over all processes."""
     lr: float = 2e-3
     """Peak learning rate."""
     lr_last: float = 2e-5
@@ -27,11 +27,11 @@ class Settings:
     optimizer: Literal["muon", "adamw"] = "muon"
     weight_decay: float = 0.0
     clip: float = 1.0
-    """Norm that the gradient is clipped to; 0 does not clip."""
+    """Maximum norm of the gradient, which is clipped to it; 0 does not clip."""
     ema: float = 0.999
-    """Decay of the moving average of the weights, which is validated and exported."""
+    """Decay of the moving average of the weights, which are validated and exported."""
     bf16: bool | None = None
-    """Whether to autocast to bfloat16; None does where the device multiplies it itself."""
+    """Whether to autocast to bfloat16; None does if the device multiplies it in hardware."""
     workers: int = 1
     """Number of processes that make samples; 0 makes them in the training process."""
     log_every: int = 50

@@ -58,13 +58,13 @@ class Trainer:
     Args:
         network: the network to train in place, on the device to train on.
         loss: a module that takes the network and a batch and returns terms to add up.
-        data: the samples.
-        settings: the numbers of the run.
-        validate: a function of the averaged network that the first process calls every
-            ``validate_every`` steps; it returns PSNRs for the log, of which ``mean`` decides which
-            weights are the best.
+        data: the data set.
+        settings: the settings of the run.
+        validate: a function that the first process calls with the averaged network every
+            ``validate_every`` steps. It returns PSNRs for the log; the weights with the highest
+            ``mean`` are the best.
 
-    Under ``torchrun`` every process makes a trainer, after it has joined the process group.
+    Under ``torchrun`` every process creates a trainer after it has joined the process group.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Trainer:
         self.average = moving_average(network, settings.ema)
         self.step = 0
         self.first_step = 0
-        """Step at which the schedule began; above 0 where a run goes on with new settings."""
+        """Step at which the schedule began; above 0 after ``resume(new_schedule=True)``."""
         self.best = float("-inf")
         self.validated: tuple[str, ...] = ()
-        """Names of the sets that ``best`` is the mean over."""
+        """Names of the sets whose mean ``best`` is."""
         self._schedule()
 
     def _schedule(self) -> None:
-        """Set the learning rates of the current step, and of those to come."""
+        """Set the learning rates from the current step on."""
         settings = self.settings
         self.schedules = schedule(
             self.optimizers,
@@ -125,8 +125,8 @@ class Trainer:
         """Write the checkpoint and the averaged weights.
 
         Raises:
-            NotFiniteError: the weights are not finite; the files are left as they were.
-            TrainingError: the disk is full or cannot be written; likewise.
+            NotFiniteError: the weights are not finite; the old files are kept.
+            TrainingError: the disk is full or cannot be written; the old files are kept.
         """
         for name, value in self.network.state_dict().items():
             if not bool(torch.isfinite(value).all()):
@@ -154,8 +154,8 @@ class Trainer:
     def resume(self, path: Path | None = None, *, new_schedule: bool = False) -> None:
         """Go on from a checkpoint, by default this run's own, as if the run had never stopped.
 
-        ``new_schedule`` starts warm-up and cosine anew at the checkpoint's step where the settings
-        of the schedule are not those of the checkpoint.
+        With ``new_schedule`` warm-up and cosine start anew at the checkpoint's step, if the
+        settings of the schedule differ from the checkpoint's.
 
         Raises:
             TrainingError: the checkpoint cannot be read, or is of another network or optimiser.
@@ -179,7 +179,7 @@ class Trainer:
         self.average.n_averaged.fill_(self.step + 1)
         self.validated = tuple(state.get("validated", ()))
         before = state["settings"]
-        # With another batch size, too, the next samples are those that were not seen yet.
+        # Training goes on with samples that were not seen yet, also with another batch size.
         samples = state.get("samples", self.step * int(before["batch"]))
         self.batches.offset = samples - self.step * self.settings.batch
         schedule = ("steps", "lr", "lr_last", "warmup")
@@ -193,7 +193,7 @@ class Trainer:
         Raises:
             NotFiniteError: the loss, the gradient or the weights became NaN or infinite; the last
                 checkpoint is from before that.
-            TrainingError: the data or the disk failed; likewise.
+            TrainingError: the data or the disk failed; the last checkpoint is from before that.
         """
         settings = self.settings
         settings.out.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ class Trainer:
                     totals, counted, since = {}, 0, time.monotonic()
                 last = self.step == settings.steps
                 every = settings.validate_every
-                # Validate before saving: the checkpoint holds the score of the best weights.
+                # Validate before saving, because the checkpoint holds the best weights' score.
                 if self.rank == 0 and every and (self.step % every == 0 or last):
                     began = time.monotonic()
                     self._validate(journal)
@@ -252,7 +252,7 @@ class Trainer:
         with autocast:
             terms: dict[str, Tensor] = objective(batch)
         total = torch.stack(list(terms.values())).sum()
-        # Check before the backward pass: grid_sample's gradient at a NaN ends the process on a CPU.
+        # Check before the backward pass: on a CPU, grid_sample's gradient at a NaN crashes.
         if not bool(torch.isfinite(total)):
             self._check_finite({name: term.item() for name, term in terms.items()})
             raise NotFiniteError(self._not_finite("loss", str(float(total))))
@@ -281,8 +281,8 @@ class Trainer:
         if not self.checkpoint.exists():
             return message
         return (
-            f"{message}; {self.checkpoint} is from before it. If going on from there ends "
-            "likewise, it was too late already: begin in another folder"
+            f"{message}; {self.checkpoint} is from before it. If training fails again from there, "
+            "begin in another folder"
         )
 
     def _validate(self, journal: Journal | None) -> None:
@@ -292,7 +292,7 @@ class Trainer:
         if journal is not None:
             journal.write_validation(self.step, result)
         log.info("step %d: %s", self.step, ", ".join(f"{k} {v:.2f}" for k, v in result.items()))
-        if tuple(result) != self.validated:  # means over other sets do not compare
+        if tuple(result) != self.validated:  # Means over other sets are not comparable.
             self.validated, self.best = tuple(result), float("-inf")
         if result["mean"] > self.best:
             self.best = result["mean"]

@@ -1,4 +1,4 @@
-"""Validation while training: PSNR on held-out synthetic motion, by pace, and on clips."""
+"""Validation during training: PSNR on held-out synthetic motion, by pace, and on clips."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = ["ClipTriplets", "synthetic_sets", "validate"]
 def synthetic_sets(
     assets: Assets, fonts: Fonts | None = None, *, size: int = 160, t: float = 0.5
 ) -> dict[str, DataSet]:
-    """Return a clean data set of each pace; where ``assets`` are held out, none was trained on.
+    """Return a data set of clean scenes, from the pictures of ``assets``, for each pace.
 
-    With ``fonts`` the scenes are those of training with fonts.
+    With ``fonts`` some scenes have lettering, as in training with fonts.
     """
     return {
         pace: LayeredMotion(assets, size=size, seed=2**31, t=t, clean=True, pace=pace, fonts=fonts)
@@ -34,10 +34,10 @@ def synthetic_sets(
 
 
 class ClipTriplets:
-    """A data set of a video's frames, at most about one a second, with their neighbours.
+    """A data set of a video's frames with their neighbours, at most one in every 24 frames.
 
-    Cuts, still pairs and held drawings are left out, as from training data; pictures are the
-    frames' middles of up to 448x256.
+    Cuts, still pairs and held drawings are left out, as in training data. Pictures are cut out of
+    the middle of the frames, up to 448x256.
 
     Raises:
         DataError: the file is no video, or nothing in it moves.
@@ -53,17 +53,17 @@ class ClipTriplets:
                 for side, most in ((height, choice.height), (width, choice.width))
             )
             if not high or not wide:
-                raise DataError(f"{path}: its frames are {width}x{height}, must be at least 16x16")
+                raise DataError(f"{path}: frames of {width}x{height}; must be at least 16x16")
             top, left = (height - high) // 2, (width - wide) // 2
             img0, imgt, img1 = (x[top : top + high, left : left + wide] for x in pictures)
             self._samples.append(Sample(img0=img0, imgt=imgt, img1=img1, t=0.5))
         if not self._samples:
             raise DataError(
-                f"{path}: there is nothing to validate on; every frame is static or beside a cut"
+                f"{path}: has no frame to validate on; all frames are static or at a cut"
             )
 
     def sample(self, index: int) -> Sample:
-        """Return sample ``index``; after the last comes the first again."""
+        """Return sample ``index``; the samples repeat after the last one."""
         return self._samples[index % len(self._samples)]
 
 
@@ -73,7 +73,7 @@ def validate(
 ) -> dict[str, float]:
     """Return the mean PSNR over the first samples of each set, and ``mean`` over the sets.
 
-    A PSNR counts for at most ``HIGHEST_PSNR``, because frames can be equal (``still``).
+    A PSNR counts for at most ``HIGHEST_PSNR``, because frames can be equal.
     """
     device = next(network.parameters()).device
     result = {}
