@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -11,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vsifrnet.engine.align import aligned
-from vsifrnet.engine.runner import EagerRunner
+from vsifrnet.engine.motion import MotionRunner
+from vsifrnet.engine.runner import EagerRunner, RecordableRunner
 from vsifrnet.weights.load import load_weights
 
 
@@ -44,7 +46,8 @@ class Memory(TorchDispatchMode):
         self.most = max(self.most, self.now)
 
 
-def test_a_worker_needs_two_gigabytes_of_a_gpu_at_4k() -> None:
+@pytest.mark.parametrize("scale", ["auto", 1.0])
+def test_a_worker_needs_two_gigabytes_of_a_gpu_at_4k(scale: str | float) -> None:
     """So that two, beside what CUDA and cuDNN take, fit into 6 GB. Tensors of no content."""
     wide = aligned(load_weights().build(), 8)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode(), Memory() as memory:
@@ -53,7 +56,9 @@ def test_a_worker_needs_two_gigabytes_of_a_gpu_at_4k() -> None:
             for key, value in wide.state_dict().items()
         }
         wide.load_state_dict(state, assign=True)
-        eager = EagerRunner(wide)
+        eager: RecordableRunner = EagerRunner(wide, flows=scale == "auto")
+        if scale == "auto":
+            eager = MotionRunner(eager)
         eager.encode(*torch.empty((2, 3, 2160, 3840), dtype=torch.float16, device="cuda"))
         encoded = memory.most
         eager.decode(0.5)

@@ -74,12 +74,12 @@ class MotionRunner:
         # Left out for all devices alike; the CPU need not make what is left out.
         weights = weights * (weights.amax((2, 3), keepdim=True) >= LEAST)
         height, width = picture.shape[1:]
-        fine = self._full_size(weights)[:, :, :height, :width]
-        result = picture * (1.0 - fine.sum(0))
+        result = picture * (1.0 - self._full_size(weights.sum(0, keepdim=True), height, width))
         for number in range(len(self._moves)):
             if on_cpu and not bool(weights[number].any()):
                 continue
-            result += fine[number] * self._moved(number, t)[0]
+            share = self._full_size(weights[number : number + 1], height, width)
+            result += self._moved(number, t)[0].mul_(share)
         return result.clamp(*self._limits)
 
     def clear(self) -> None:
@@ -110,43 +110,40 @@ class MotionRunner:
         )
         return preferences(costs[:1], costs[1:], self._valid)[1:]
 
-    def _full_size(self, cells: Tensor) -> Tensor:
-        """Return values of cells for every pixel, those between cells mixed."""
-        factor = CELL * self._pyramids[0].factor
-        return F.interpolate(
-            cells, scale_factor=float(factor), mode="bilinear", align_corners=False
-        )
+    def _full_size(self, cells: Tensor, height: int, width: int) -> Tensor:
+        """Return values of cells (1, 1, h, w) for every pixel (1, H, W), mixed between cells."""
+        factor = float(CELL * self._pyramids[0].factor)
+        fine = F.interpolate(cells, scale_factor=factor, mode="bilinear", align_corners=False)
+        return fine[0, :, :height, :width]
 
     def _moved(self, number: int, t: Tensor) -> Tensor:
-        """Return the mean (1, 3, H, W) of both pictures, moved; where one ends, the other alone."""
-        pictures = [picture.float() for picture in self._pictures]
+        """Return the mean (1, C, H, W) of both pictures, moved; where one ends, the other alone."""
         if number == 0:
-            return torch.lerp(pictures[0], pictures[1], t)
-        height, width = pictures[0].shape[2:]
+            return torch.lerp(self._pictures[0].float(), self._pictures[1].float(), t)
+        height, width = self._pictures[0].shape[2:]
         pyramid = self._pyramids[0]
-        padded = tuple(side * pyramid.factor for side in pyramid.colour.shape[2:])
+        padded = [side * pyramid.factor for side in pyramid.colour.shape[2:]]
         move = self._moves[number : number + 1]
-        flows = flows_of(move, t, *padded)[:, :, :height, :width]
-        ends = flows[:, :2], flows[:, 2:]
-        seen = [inside(end, height, width) for end in ends]
+        flows = flows_of(move, t, padded[0], padded[1])[:, :, :height, :width]
+        within0, within1 = (inside(flows[:, k : k + 2], height, width) for k in (0, 2))
         if number == self._affine:
-            made = [sample(p, end, mode="bicubic") for p, end in zip(pictures, ends, strict=True)]
+            made0, made1 = (
+                sample(picture.float(), flows[:, k : k + 2], mode="bicubic")
+                for picture, k in zip(self._pictures, (0, 2), strict=True)
+            )
         else:
-            shift = move[0, :2]
-            made = [
-                shifted(pictures[0], -t * shift),
-                shifted(pictures[1], (1 - t) * shift),
-            ]
-        both = seen[0] * seen[1]
+            made0 = shifted(self._pictures[0].float(), -t * move[0, :2])
+            made1 = shifted(self._pictures[1].float(), (1 - t) * move[0, :2])
+        del flows
+        both = within0 * within1
         # In a fade the brightness at the border follows from what both pictures show.
-        levels = [mean(part * both) + 1e-6 for part in made]
-        between = torch.lerp(levels[0], levels[1], t)
-        gains = [(between / level).clamp(0.5, 2.0) for level in levels]
-        alone = [
-            torch.where(both > 0, part, part * gain) for part, gain in zip(made, gains, strict=True)
-        ]
-        weight0, weight1 = (1 - t) * seen[0] + 1e-6, t * seen[1] + 1e-6
-        return (alone[0] * weight0 + alone[1] * weight1) / (weight0 + weight1)
+        level0, level1 = mean(made0 * both) + 1e-6, mean(made1 * both) + 1e-6
+        between = torch.lerp(level0, level1, t)
+        weight0, weight1 = (1 - t) * within0 + 1e-6, t * within1 + 1e-6
+        total = weight0 + weight1
+        made0 *= torch.where(both > 0, 1.0, (between / level0).clamp(0.5, 2.0)) * (weight0 / total)
+        made1 *= torch.where(both > 0, 1.0, (between / level1).clamp(0.5, 2.0)) * (weight1 / total)
+        return made0.add_(made1)
 
 
 def shifted(picture: Tensor, shift: Tensor) -> Tensor:
