@@ -134,7 +134,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
         if registry.find(name) is None:
             known = ", ".join(model.name for model in registry.MODELS)
             raise InputError(f"{name!r}: must be one of {known}")
-        # Loading checks what the digest cannot: that it is a network that can be used.
+        # Loading checks what the digest cannot: that the network can be used.
         path = load_weights(name, auto_download=True).path
         sys.stdout.write(f"{path}\n")
     return 0
@@ -177,7 +177,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 
 def _facts(loaded: Weights) -> list[tuple[str, str]]:
-    """What the file itself says."""
+    """List the facts that the file itself tells."""
     from vsifrnet.weights import cache
 
     files = [loaded.path]
@@ -200,7 +200,7 @@ def _times(honours_t: bool) -> str:
 
 
 def _known_facts(model: Model) -> list[tuple[str, str]]:
-    """What the registry says."""
+    """List the facts that the registry has."""
     facts = [
         ("known as", f"{model.name}, variant {model.variant}"),
         ("known times", _times(model.honours_t)),
@@ -259,7 +259,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _store_known(loaded: Weights, model: Model) -> Path | None:
-    """Keep an official file in the cache as it is, if it is whole under the official names."""
+    """Copy an official file to the cache unchanged, if all files of the model are complete."""
     from vsifrnet.weights import cache
 
     for source in model.sources:
