@@ -1,4 +1,4 @@
-"""``make demo``: a script of examples/ through vspipe, encoded to a video that a player opens."""
+"""``make demo``: run a script of examples/ through vspipe and encode the frames to a video."""
 
 import subprocess
 import sys

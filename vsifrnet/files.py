@@ -1,4 +1,4 @@
-"""Files that are there in full or not at all, and what may be written where."""
+"""Files that are complete or absent, and checks of where output may be written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 SETTINGS = ".vsifrnet.json"
-"""Name of the file in a folder of results that says how they were made."""
+"""Name of the file in a folder of results that records how they were made."""
 
 
 def encodable(path: Path) -> Path:
@@ -99,7 +99,7 @@ def _rename_to_new(partial: Path, path: Path) -> None:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold ``path``, a file or folder that is to be written, for this run alone.
+    """Lock ``path``, a file or folder that is about to be written, for this run alone.
 
     Raises:
         InputError: another run holds it, or its folder cannot be written.
@@ -126,7 +126,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, by whatever links."""
+    """Return whether two paths lead to the same file, through any links."""
     try:
         return one.samefile(other)
     except OSError:  # One of them does not exist.
@@ -134,7 +134,7 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def check_new(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse an output that must not be written: every command asks here before it starts.
+    """Refuse an output that must not be written; every command calls this before it starts.
 
     Args:
         path: the file to be made.
@@ -165,11 +165,11 @@ def claim_folder(
     overwrite: bool,
     results: Iterable[str] = (),
 ) -> bool:
-    """Make ``folder``, or take it up again where results in it were made with ``settings``.
+    """Create ``folder``, or continue in it if its results were made with the same ``settings``.
 
     Args:
         folder: where results go; is created.
-        settings: all that the results depend on; what JSON can hold.
+        settings: everything that the results depend on, as JSON can hold it.
         overwrite: results made with other settings, or by something else, may be replaced.
         results: names of the files that will be written there.
 
@@ -199,7 +199,7 @@ def claim_folder(
 def refuse_other_settings(
     folder: Path, found: Mapping[str, object], wanted: Mapping[str, object]
 ) -> NoReturn:
-    """Raise an error that names the first setting in which two that are not equal differ."""
+    """Raise an error that names the first setting that differs."""
     name = next(k for k in {**found, **wanted} if found.get(k) != wanted.get(k))
     raise InputError(
         f"{folder} has results made with {name}={found.get(name)!r}, not {wanted.get(name)!r}: "

@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Measured:
-    """The scores so far; writes strips of each clip's worst frames by ``method`` to --out."""
+    """Collects scores, and writes strips of each clip's worst frames by ``method`` to --out."""
 
     def __init__(self, arguments: argparse.Namespace, method: str) -> None:
         self.groups: list[list[Score]] = [[]]
@@ -203,7 +203,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
 
 
 def _methods(against: str | None) -> dict[str, Method]:
-    """The classical methods that --against names."""
+    """Return the classical methods that --against names."""
     from vsifrnet.evaluation.methods import METHODS, installed
 
     found = installed()
@@ -219,7 +219,7 @@ def _methods(against: str | None) -> dict[str, Method]:
 
 
 def _by_label(models: list[str | None]) -> dict[str, str | None]:
-    """Models by what the table calls them: IFRNet, or their own names where there are several."""
+    """Return the models by their names in the table: IFRNet, or their own if there are several."""
     if len(models) == 1:
         return {"IFRNet": models[0]}
     labels: dict[str, str | None] = {}

@@ -121,7 +121,7 @@ def _pattern(output: Path) -> bool:
 
 
 def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
-    """The files to be written, all of which may be."""
+    """Return the files to write; refuse those that must not be written."""
     from vsifrnet import files
     from vsifrnet.media import pictures
 
@@ -150,7 +150,7 @@ def _targets(arguments: argparse.Namespace, count: int) -> list[Path]:
 
 
 def _between(interpolator: Interpolator, first: Picture, second: Picture, t: Fraction) -> Picture:
-    """The picture at ``t``, in the kind of the two."""
+    """Make the picture at time ``t``, with the depth and kind of the two pictures."""
     from vsifrnet.media.pictures import Picture
 
     depth, grey = max(first.depth, second.depth), first.grey and second.grey

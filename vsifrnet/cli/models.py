@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsifrnet.cli import options
+from vsifrnet.cli import model_facts, options
 from vsifrnet.errors import CacheError, InputError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _fetch(arguments: argparse.Namespace) -> int:
         if registry.find(name) is None:
             known = ", ".join(model.name for model in registry.MODELS)
             raise InputError(f"{name!r}: must be one of {known}")
-        # Loading checks what the digest cannot: that it is a network that can be used.
+        # Loading checks what the digest cannot: that the network can be used.
         path = load_weights(name, auto_download=True).path
         sys.stdout.write(f"{path}\n")
     return 0
@@ -163,69 +163,17 @@ def _info(arguments: argparse.Namespace) -> int:
     known = registry.find(arguments.model)
     if known is not None and not known.packaged and cache.find(known) is None:
         facts = [("name", known.name), ("file", _where(known))]
-        sys.stdout.write(_table(facts + _known_facts(known)))
+        sys.stdout.write(model_facts.table(facts + model_facts.of_registry(known)))
         return 0
     loaded = load_weights(arguments.model)
-    facts = [("name", loaded.name), *_facts(loaded)]
+    facts = [("name", loaded.name), *model_facts.of_file(loaded)]
     if loaded.info is not None:
-        facts += _known_facts(loaded.info)
-    sys.stdout.write(_table(facts))
+        facts += model_facts.of_registry(loaded.info)
+    sys.stdout.write(model_facts.table(facts))
     card = loaded.path.with_suffix(".md")
     if loaded.info is not None and loaded.info.packaged and card.is_file():
         sys.stdout.write("\n" + card.read_text(encoding="utf-8"))
     return 0
-
-
-def _facts(loaded: Weights) -> list[tuple[str, str]]:
-    """What the file itself says."""
-    from vsifrnet.weights import cache
-
-    files = [loaded.path]
-    if loaded.path.suffix.lower() in (".param", ".bin"):
-        files = [loaded.path.with_suffix(suffix) for suffix in (".param", ".bin")]
-    parameters = sum(tensor.numel() for tensor in loaded.state.values())
-    facts = [
-        ("variant", f"{loaded.config.name}, {parameters / 1e6:.2f} million parameters"),
-        ("times", _times(not loaded.t_blind)),
-        ("sampling", f"{loaded.sampling}, of the pictures in the last blend"),
-    ]
-    for file in files:
-        facts.append(("file", f"{file} ({file.stat().st_size} bytes)"))
-        facts += [("", cache.digest(file, kind)) for kind in ("sha256", "git")]
-    return facts
-
-
-def _times(honours_t: bool) -> str:
-    return "any" if honours_t else "the middle only: multi of 2, 4, 8 or 16, by repeated halving"
-
-
-def _known_facts(model: Model) -> list[tuple[str, str]]:
-    """What the registry says."""
-    facts = [
-        ("known as", f"{model.name}, variant {model.variant}"),
-        ("known times", _times(model.honours_t)),
-        ("trained on", model.training_set),
-        ("licence", model.licence),
-    ]
-    for source in model.sources:
-        facts.append(("source", source.origin))
-        for file in source.files:
-            facts.append(("", f"{file.name}, {file.digest}"))
-            facts += [("", address) for address in file.addresses]
-    for metric in model.metrics:
-        ie = f", IE {metric.ie}" if metric.ie is not None else ""
-        facts.append(
-            ("published", f"{metric.data}: PSNR {metric.psnr:.2f} dB, SSIM {metric.ssim}{ie}")
-        )
-    return facts
-
-
-def _table(facts: list[tuple[str, str]]) -> str:
-    lines, last = [], ""
-    for name, value in facts:
-        lines.append(f"{'' if name == last else name:<13}{value}".rstrip() + "\n")
-        last = name or last
-    return "".join(lines)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -259,7 +207,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _store_known(loaded: Weights, model: Model) -> Path | None:
-    """Keep an official file in the cache as it is, if it is whole under the official names."""
+    """Copy an official file to the cache unchanged, if all files of the model are complete."""
     from vsifrnet.weights import cache
 
     for source in model.sources:

@@ -1,4 +1,4 @@
-"""Whether a file that was written says of its picture what it was to say."""
+"""Checks that a written video file carries the colour and shape that its frames have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["warn_of_loss"]
 log = logging.getLogger("vsifrnet")
 
 UNSPECIFIED = 2
-"""Of matrix, primaries and transfer, in FFmpeg's numbers, which are those of ITU-T H.273."""
+"""The value of FFmpeg (and ITU-T H.273) for an unspecified matrix, primaries or transfer."""
 
 
 def warn_of_loss(path: Path, name: str, props: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The streams of a source that go into a new file as they are."""
+"""Copies the other streams of a source into a new file."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ OPTIONS = {
     "subtitle": "--no-subtitles",
     "video": "--no-other-video",
 }
-"""Options of the command line that leave out a kind of stream."""
+"""The command line's option that leaves out a kind of stream."""
 
 NOT_COPIED = {"encoder", "major_brand", "minor_version", "compatible_brands"}
-"""Tags about the file itself, not about what is in it."""
+"""Tags that describe the source file itself and would be wrong in the new file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """What else of a source goes into the file: always its chapters and tags, and these."""
+    """Which streams of a source are copied; its chapters and tags always are."""
 
     path: Path
     video_track: int
-    """The stream that is not copied, because it is what was encoded."""
+    """Index of the stream that is encoded anew and therefore not copied."""
     audio: bool = True
     subtitles: bool = True
     attachments: bool = True
-    """Files and cover pictures."""
+    """Copy attached files and cover pictures."""
     other_video: bool = True
-    """Video streams that are not encoded."""
+    """Copy the video streams that are not encoded."""
     begin: Fraction | None = None
     """Seconds of the source that nothing is copied before; None is its beginning."""
     end: Fraction | None = None
     """Seconds of the source that nothing is copied from; None is its end."""
 
     def wants(self, stream: Stream) -> bool:
-        """Whether a stream is copied."""
+        """Return whether a stream is copied."""
         if stream.type == "attachment" or stream.disposition & Disposition.attached_pic:
             return self.attachments
         wanted = {"audio": self.audio, "subtitle": self.subtitles, "video": self.other_video}
@@ -62,7 +62,7 @@ class Copies:
 
 
 class Copier:
-    """Copies packets, a stretch of time after the other, so that a file is interleaved."""
+    """Copies packets in stretches of time, so that the new file is interleaved."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Copier:
         start: Fraction,
         headers: TrackHeaders,
     ) -> None:
-        """Declare the streams in ``muxer``; ``video`` is the new one, begun at ``start``.
+        """Declare the streams in ``muxer``; the encoded stream ``video`` begins at ``start``.
 
         ``headers`` are those of the file that ``muxer`` writes.
 
@@ -95,7 +95,7 @@ class Copier:
                 log.warning("stream %d (data) is not copied", stream.index)
         streams = [stream for stream in source.streams if stream.index in self._targets]
         self.shift = _shift(streams, start) if copies.begin is None else copies.begin
-        """Seconds by which all streams are earlier than in the source."""
+        """Return the seconds by which all streams begin earlier than in the source."""
         muxer.metadata.update(
             {k: v for k, v in source.metadata.items() if k.lower() not in NOT_COPIED}
         )
@@ -112,7 +112,7 @@ class Copier:
         self._next = next(self._packets, None)
 
     def advance(self, until: Fraction | None) -> None:
-        """Copy what begins before ``until``, in seconds of the new file; None is all the rest."""
+        """Copy the packets that begin before ``until``, in seconds of the new file, or all."""
         while self._next is not None:
             packet, time = self._next
             if until is not None and time >= until:
@@ -209,7 +209,7 @@ class Copier:
 
 
 def _tag(stream: Stream, target: Stream, muxer: OutputContainer) -> None:
-    """Language, title and the like, and what the stream is for."""
+    """Copy a stream's tags, such as language and title, and its disposition."""
     tags = stream.metadata.items()
     # "DURATION" and Matroska's statistics are in capitals, and the muxer's to write.
     kept = {k: v for k, v in tags if k.lower() not in NOT_COPIED and not k.isupper()}
@@ -220,7 +220,7 @@ def _tag(stream: Stream, target: Stream, muxer: OutputContainer) -> None:
 
 
 def _shift(streams: list[Stream], start: Fraction) -> Fraction:
-    """When the first of all begins; a stream that begins before 0 (encoder delay) stays there."""
+    """Return the start of the earliest stream; a start before 0 (encoder delay) stays there."""
     starts = [start]
     for stream in streams:
         if stream.start_time is not None and stream.time_base is not None:

@@ -1,4 +1,4 @@
-"""A clip to a video file: FFmpeg's encoders through PyAV, the other streams copied."""
+"""Encodes a clip to a video file with FFmpeg's encoders (PyAV) and copies the other streams."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CODECS = {
     "libx265": {"crf": "20", "preset": "medium"},
     "libsvtav1": {"crf": "25", "preset": "6"},
 }
-"""Encoders and the options that they get where the user gives none."""
+"""Default options of known encoders."""
 
 COMMON = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "gif", "apng")
 """Encoders that are named where a container cannot hold what another one makes."""
@@ -44,10 +44,10 @@ FIELD_ORDERS = {
     vs.FIELD_BOTTOM: 3,
     vs.FIELD_TOP: 2,
 }
-"""FFmpeg's numbers of field orders by the prop ``_FieldBased``."""
+"""FFmpeg's field orders by the value of ``_FieldBased``."""
 
 FINEST = Fraction(1, 1_000_000)
-"""Tick of timestamps where no common one of at most 32 bits is exact."""
+"""Tick of timestamps where no exact common tick fits 32 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +56,11 @@ class Encoder:
 
     codec: str = "libx264"
     options: Mapping[str, str] = field(default_factory=dict)
-    """As in FFmpeg: crf, preset, x265-params, ..."""
+    """Options by FFmpeg's names: crf, preset, x265-params, ..."""
 
     @property
     def all_options(self) -> dict[str, str]:
-        """With the defaults of :data:`CODECS`."""
+        """The options, with the defaults of :data:`CODECS` for those that are not given."""
         options = CODECS.get(self.codec, {}) | dict(self.options)
         if {"qp", "b"} & set(self.options) and "crf" not in self.options:
             options.pop("crf", None)  # or it would win over the rule that was asked for
@@ -82,7 +82,7 @@ def encode(
     matrix: int | str | None = None,
     frames: Callable[[vs.VideoNode], Iterator[vs.VideoFrame]] | None = None,
 ) -> Generator[int]:
-    """Encode ``clip`` into ``path``; gives the number of frames so far after each one.
+    """Encode ``clip`` into ``path``; yield the number of encoded frames after each frame.
 
     Args:
         clip: constant format; frames are shown one after the other for their
@@ -112,7 +112,7 @@ def encode(
 
 
 def encode_pictures(pictures: Sequence[Picture], path: Path, *, fps: Fraction) -> None:
-    """Encode pictures of one size by x264, as BT.709; for players that know little else."""
+    """Encode pictures of one size with x264 as 8-bit BT.709, which every player reads."""
     _, height, width = pictures[0].rgb.shape
     canvas = vs.core.std.BlankClip(
         width=width, height=height, format=vs.RGBS, length=len(pictures), keep=True
@@ -267,12 +267,12 @@ def _known(context: av.VideoCodecContext) -> Iterator[av.codec.context.CodecOpti
 
 
 def _common(start: Fraction, duration: Fraction) -> Fraction:
-    """A unit of time that both are multiples of, or one fine enough not to matter."""
+    """Return a tick that divides both, or one so fine that rounding does not matter."""
     tick = Fraction(1, lcm(start.denominator, duration.denominator))
     return tick if tick.denominator < 2**31 else FINEST
 
 
 def _duration(props: vs.FrameProps, clip: vs.VideoNode) -> Fraction:
-    """How long a frame is shown, in seconds."""
+    """Return how long a frame is shown, in seconds."""
     num, den = props.get("_DurationNum"), props.get("_DurationDen")
     return Fraction(num, den) if num and den else 1 / Fraction(clip.fps)

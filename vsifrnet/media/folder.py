@@ -34,7 +34,7 @@ JPEG = (".jpg", ".jpeg")
 """Names of pictures without an alpha channel."""
 
 AHEAD = 4
-"""Pictures that are read before they are asked for, and made ones that wait to be written."""
+"""Maximum number of pictures that are read ahead, or wait to be written."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Folder:
     width: int
     height: int
     depth: int
-    """Of the deepest picture: 8 or 16."""
+    """Bits per sample of the deepest picture: 8 or 16."""
     grey: bool
-    """All pictures are."""
+    """Whether all pictures are grey."""
     alpha: bool
     """Any picture has an alpha channel."""
     turned: frozenset[Path] = frozenset()
@@ -122,7 +122,7 @@ def _check(path: Path, header: Header, first: Header) -> None:
 
 @contextmanager
 def open_clip(folder: Folder, *, loaders: int) -> Iterator[vs.VideoNode]:
-    """The pictures as a clip of RGB24 or RGB48, decoded ahead by ``loaders`` threads.
+    """Yield the pictures as a clip of RGB24 or RGB48, which ``loaders`` threads decode ahead.
 
     Its frames can be had until the context ends. A damaged picture is an error of its frame. Where
     a picture has transparency, all frames have ``_Alpha``.
@@ -136,7 +136,7 @@ def open_clip(folder: Folder, *, loaders: int) -> Iterator[vs.VideoNode]:
 
 
 class _Load:
-    """ModifyFrame: picture n. VapourSynth calls it from one thread at a time."""
+    """Fill frame n with picture n; VapourSynth calls this from one thread at a time."""
 
     def __init__(self, folder: Folder, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
@@ -173,26 +173,26 @@ class _Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A clip, made from a folder, that is to become a folder."""
+    """The task of writing a clip that was made from a folder into another folder."""
 
     source: Folder
     made: vs.VideoNode
-    """RGB24 or RGB48."""
+    """The output clip, RGB24 or RGB48."""
     multi: Fraction
     """Output pictures per source picture."""
     folder: Path
     pattern: str
-    """Of the names, with one %d for the number, which is n + 1."""
+    """Pattern of the file names with one %d, which stands for n + 1."""
     quality: int
     copies: bool
-    """Source pictures that are shown as they are become copies of their files."""
+    """Whether an unchanged source picture becomes a copy of its file."""
 
     def name(self, n: int) -> str:
-        """The file name of output picture ``n``."""
+        """Return the file name of output picture ``n``."""
         return self.pattern % (n + 1)
 
     def results(self, settings: Mapping[str, object], *, overwrite: bool) -> Results:
-        """What of the output is there already, made with the same ``settings``.
+        """Return the output pictures that exist already and were made with the same ``settings``.
 
         Raises:
             InputError: the pattern is no such pattern, the folder is that of the source pictures,
@@ -207,7 +207,7 @@ class Job:
         return Results(self.folder, settings, wanted, inputs=self.source.paths, overwrite=overwrite)
 
     def run(self, results: Results, *, savers: int) -> Iterator[int]:
-        """Make and write the missing pictures; gives each one's number when it is written."""
+        """Make and write the missing pictures; yield the number of each written picture."""
         waiting: deque[tuple[int, Future[None]]] = deque()
         in_flight = AHEAD + savers + vs.core.num_threads
         pool = ThreadPoolExecutor(max_workers=savers, thread_name_prefix="saver")

@@ -42,7 +42,7 @@ TRANSPARENT = (
 """Encoders that store alpha; others may take such a format and leave it out."""
 
 EXPERIMENTAL = {"libvpx-vp9": ("gbrap", "yuva422p", "yuva444p")}
-"""Formats that an encoder lists and refuses, because hardly a player knows them."""
+"""Formats that an encoder lists but that are not used, because hardly any player reads them."""
 
 FIXED: dict[str, dict[str, int]] = {
     "mjpeg": {
@@ -64,11 +64,11 @@ RANGES: dict[Any, int] = {vs.RANGE_LIMITED: 1, vs.RANGE_FULL: 2}
 """FFmpeg's numbers of ranges by the prop ``_Range``; 0 is unspecified."""
 
 GRADED = (9, 10, 12, 14, 16)
-"""Bits above 8 that FFmpeg has planar formats of."""
+"""Bit depths above 8 for which FFmpeg has planar formats."""
 
 
 class Stored(NamedTuple):
-    """A clip as an encoder takes it."""
+    """A clip in the format that an encoder stores."""
 
     clip: vs.VideoNode
     """In the planar form of ``pix_fmt``, apart from ``_Alpha``."""

@@ -21,11 +21,11 @@ PARAMETERS = {
     "libx265": ("x265-params", "master-display", "max-cll"),
     "libsvtav1": ("svtav1-params", "mastering-display", "content-light"),
 }
-"""An encoder's option of its own parameters, and these two's names in it."""
+"""Per encoder: its option for parameters, and the parameters' names for display and light."""
 
 
 def add(codec: str, options: Mapping[str, str], props: Mapping[str, Any]) -> dict[str, str]:
-    """``options`` of an encoder with the metadata that ``props`` have.
+    """Return ``options`` of an encoder with the HDR10 metadata of ``props``.
 
     Parameters that the user has set stay; an encoder that has none of these stays as it is.
     """
@@ -47,7 +47,7 @@ def add(codec: str, options: Mapping[str, str], props: Mapping[str, Any]) -> dic
 
 
 def _display(props: Mapping[str, Any], *, in_steps: bool) -> str | None:
-    """Chromaticities of G, B, R and white, and the luminance's range (SMPTE ST 2086).
+    """Return the mastering display: G, B, R and white points, and its luminance (SMPTE ST 2086).
 
     ``in_steps`` of 0.00002 and 0.0001 cd/m2, else as they are.
     """
@@ -74,7 +74,7 @@ def _display(props: Mapping[str, Any], *, in_steps: bool) -> str | None:
 
 
 def _light(props: Mapping[str, Any]) -> str | None:
-    """MaxCLL and MaxFALL in cd/m2 (CTA-861.3)."""
+    """Return MaxCLL and MaxFALL in cd/m2 (CTA-861.3)."""
     try:
         return f"{props['ContentLightLevelMax']},{props['ContentLightLevelAverage']}"
     except KeyError:

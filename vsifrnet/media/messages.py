@@ -1,4 +1,4 @@
-"""What FFmpeg says while it reads and writes."""
+"""Collects FFmpeg's log messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def svt_errors_only() -> Iterator[None]:
 
 @contextmanager
 def ffmpeg_messages() -> Iterator[Callable[[], list[tuple[str, str]]]]:
-    """Collect FFmpeg's errors meanwhile: each is the part that speaks, and what it says.
+    """Collect FFmpeg's errors inside the block, as pairs of component and message.
 
     The list can be asked for inside the context only.
     """

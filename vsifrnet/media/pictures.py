@@ -37,19 +37,19 @@ __all__ = [
 ]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif")
-"""Of pictures that can be read and written."""
+"""Suffixes of the pictures that can be read and written."""
 
 ANIMATIONS = (".gif", ".webp", ".apng")
-"""Of animations that :func:`animate` writes."""
+"""Suffixes of the animations that :func:`animate` writes."""
 
 
 class Header(NamedTuple):
-    """What a picture file is, without its pixels."""
+    """The header of a picture file: its size and kind, without the pixels."""
 
     width: int
     height: int
     depth: int
-    """Bits a sample: 8 or 16."""
+    """Bits per sample: 8 or 16."""
     grey: bool
     alpha: bool
     """It has an alpha channel, or a colour that is transparent."""
@@ -62,24 +62,24 @@ class Picture:
     """A picture in memory."""
 
     rgb: Tensor
-    """(3, H, W), float32, in [0, 1], not multiplied by alpha."""
+    """Colours as (3, H, W), float32, in [0, 1], not multiplied by alpha."""
     alpha: Tensor | None = None
-    """(H, W), float32, in [0, 1]; None where the file has no transparency."""
+    """Opacity as (H, W), float32, in [0, 1]; None if the file has no transparency."""
     depth: int = 8
-    """Bits a sample that it had or is to have: 8 or 16."""
+    """Bits per sample in the file: 8 or 16."""
     grey: bool = False
-    """Stored as one channel, where the format can."""
+    """Whether the file has one channel, if its format allows that."""
     icc: bytes | None = None
 
 
 def natural(path: Path) -> list[tuple[str, int]]:
-    """Sort key of the order that people expect: frame2 before frame10."""
+    """Return a sort key for the natural order: frame2 before frame10."""
     parts = re.findall(r"(\D*)(\d*)", path.name.lower())
     return [(text, int(digits or -1)) for text, digits in parts]
 
 
 def header(path: Path) -> Header:
-    """Size and kind of a picture file.
+    """Read the size and the kind of a picture file.
 
     Raises:
         InputError: it is no picture, or damaged where that can be seen without decoding it.
@@ -94,7 +94,7 @@ def header(path: Path) -> Header:
 
 
 def read(path: Path) -> Picture:
-    """Decode a picture file, upright.
+    """Decode a picture file and turn it upright.
 
     Raises:
         InputError: it is no picture, or damaged; the message names the file.
@@ -121,7 +121,7 @@ def read(path: Path) -> Picture:
 
 
 def write(picture: Picture, path: Path, *, quality: int = 95) -> None:
-    """Write to a name with one of :data:`SUFFIXES`; complete or not at all.
+    """Write a picture to a name with one of :data:`SUFFIXES`, completely or not at all.
 
     Args:
         quality: 1 to 100, of JPEG, WebP and AVIF; 100 is lossless in WebP.
@@ -148,7 +148,7 @@ def write(picture: Picture, path: Path, *, quality: int = 95) -> None:
 
 
 def animate(pictures: Sequence[Picture], path: Path, *, fps: Fraction, quality: int = 95) -> None:
-    """Write an endless animation with one of the suffixes of :data:`ANIMATIONS`."""
+    """Write an animation that loops forever to a name with one of :data:`ANIMATIONS`."""
     options: dict[str, Any] = {"format": {".apng": "PNG"}.get(path.suffix.lower())}
     if path.suffix.lower() == ".webp":
         options.update(quality=quality, lossless=quality == 100)
@@ -177,13 +177,13 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _turned(image: Image.Image) -> bool:
-    """Whether the file may say that the picture is to be turned."""
+    """Return whether the file's format may ask for the picture to be turned."""
     # PNG says it behind the pixels, if ever; looking there means to decode all of it.
     return image.format != "PNG"
 
 
 def _kind(path: Path, image: Image.Image) -> tuple[int, bool]:
-    """Bits a sample, and whether it is grey."""
+    """Return the bits per sample, and whether the picture is grey."""
     # Pillow's modes do not tell of a PNG; its header does, in the bytes behind the size.
     with path.open("rb") as file:
         start = file.read(26)
@@ -194,13 +194,13 @@ def _kind(path: Path, image: Image.Image) -> tuple[int, bool]:
 
 
 def _image(picture: Picture) -> Image.Image:
-    """As a Pillow image of 8 bits."""
+    """Convert a picture to a Pillow image of 8 bits."""
     array = _samples(picture, 255).astype(np.uint8)
     return Image.fromarray(array.squeeze(2) if array.shape[2] == 1 else array)
 
 
 def _samples(picture: Picture, largest: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """(H, W, channels) in [0, ``largest``], rounded."""
+    """Return the samples as (H, W, channels), rounded to integers in [0, ``largest``]."""
     rgb = picture.rgb.mean(0, keepdim=True) if picture.grey else picture.rgb
     planes = rgb if picture.alpha is None else torch.cat((rgb, picture.alpha.unsqueeze(0)))
     rounded: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = (
@@ -210,11 +210,11 @@ def _samples(picture: Picture, largest: int) -> np.ndarray[tuple[int, ...], np.d
 
 
 PNG16 = {1: "gray16be", 2: "ya16be", 3: "rgb48be", 4: "rgba64be"}
-"""FFmpeg's pixel formats of 16-bit PNG by their channels."""
+"""FFmpeg's pixel formats of 16-bit PNG by the number of channels."""
 
 
 def _decode_png16(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-    """(H, W, 3 or 4)."""
+    """Decode a 16-bit PNG to (H, W, 3 or 4)."""
     try:
         with av.open(location(path), format="png_pipe") as container:
             frame = next(container.decode(video=0))
@@ -247,6 +247,6 @@ def _encode_png16(picture: Picture) -> bytes:
 def _plane(
     plane: av.video.plane.VideoPlane, height: int, width: int, channels: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
-    """A view of 16-bit big-endian samples as (H, W, channels)."""
+    """Return a view of 16-bit big-endian samples as (H, W, channels)."""
     lines = np.frombuffer(plane, dtype=">u2").reshape(height, plane.line_size // 2)
     return lines[:, : width * channels].reshape(height, width, channels)

@@ -1,4 +1,4 @@
-"""A folder of made pictures that knows what each one was made of.
+"""A folder of made pictures that records the sources of each picture.
 
 ``.vsifrnet.jsonl`` in the folder has the settings in its first line, and one line for each picture:
 its name, its source pictures, the key of all that it depends on, and its own size and time. A
@@ -24,23 +24,23 @@ __all__ = ["Made", "Results", "made_of"]
 
 RECORDS = ".vsifrnet.jsonl"
 SURROUNDINGS = 16
-"""Source pictures on each side of a pair that may decide what is made of it.
+"""Number of source pictures on each side of a pair that may influence the pictures between.
 
 The detectors look less far: see ``detect.scenes.FLASH`` and ``detect.plan.DUP_MAX``.
 """
 
 Stamp = tuple[int, int]
-"""Size and time of a file."""
+"""Size and modification time of a file."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a picture is made of."""
+    """The sources of a made picture."""
 
     sources: tuple[str, ...]
-    """The names of the pictures before and after it."""
+    """File names of the source pictures before and after the made picture."""
     key: str
-    """Is another one where anything that the picture depends on is another."""
+    """A text that changes with anything that the picture depends on."""
 
 
 def _stamp(path: Path) -> Stamp:
@@ -49,7 +49,7 @@ def _stamp(path: Path) -> Stamp:
 
 
 def made_of(paths: Sequence[Path], positions: Sequence[tuple[int, Fraction]]) -> list[Made]:
-    """Say what each picture is made of.
+    """Return the sources of each made picture.
 
     Args:
         paths: the source pictures in order. Each is known by its size and time of change.
@@ -67,7 +67,7 @@ def made_of(paths: Sequence[Path], positions: Sequence[tuple[int, Fraction]]) ->
 
 
 class Results:
-    """The pictures in a folder, of which a run makes those that are missing.
+    """The pictures in an output folder; a run makes the missing ones.
 
     Args:
         folder: is created.
@@ -126,18 +126,18 @@ class Results:
             for name, record in ours.items()
             if not overwrite and name in wanted and record["key"] == self._key(name)
         }
-        """Names of the pictures that are there already."""
+        """File names of the pictures that exist already."""
         self.stale = sorted(set(ours) - self.kept)
-        """Names of results of earlier runs that are made anew, or are none any more."""
+        """File names of earlier results that are made anew or no longer belong to the output."""
         self._ours = ours
 
     @property
     def missing(self) -> list[int]:
-        """The numbers of the wanted pictures that are to be made."""
+        """The numbers of the missing pictures."""
         return [n for n, name in enumerate(self._wanted) if name not in self.kept]
 
     def begin(self) -> None:
-        """Remove results that no longer belong to the folder, and write the records anew."""
+        """Remove the results that no longer belong to the folder, and rewrite the records."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in set(self._ours) - set(self._wanted):
             (self.folder / name).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ class Results:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Yield a temporary name for a picture; record it and give it its own at the end."""
+        """Yield a temporary name for a picture; at the end record it and rename it."""
         with replacing(self.folder / name) as partial:
             yield partial
             record = {
@@ -166,7 +166,7 @@ class Results:
                 file.write(json.dumps(record) + "\n")
 
     def _read(self) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
-        """The settings and the records, by name, of earlier runs."""
+        """Return the settings and the records of earlier runs, by file name."""
         path = self.folder / RECORDS
         if not path.is_file():
             return None, {}
@@ -180,7 +180,7 @@ class Results:
         return settings, {record["name"]: record for record in records if _is_record(record)}
 
     def _key(self, name: str) -> str:
-        """What the picture of this name depends on, as one short text."""
+        """Return a short text that changes with anything that this picture depends on."""
         everything = repr((self._wanted[name].key, self._settings))
         return hashlib.sha256(everything.encode()).hexdigest()[:32]
 
@@ -190,7 +190,7 @@ class Results:
 
 
 def _is_record(record: object) -> bool:
-    """Whether a line is a record, of a file in the folder itself."""
+    """Return whether a line is a valid record of a file inside the folder."""
     return (
         isinstance(record, dict)
         and {"name", "sources", "key", "stamp"} <= record.keys()

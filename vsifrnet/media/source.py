@@ -1,4 +1,4 @@
-"""A video file as a clip with exact times, through BestSource."""
+"""Opens a video file as a clip with exact times, through BestSource."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ NOMINAL = Fraction(25)
 """Frame rate of a file that has neither times nor a rate."""
 
 DECLARED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "flv", "asf")
-"""Containers whose duration is written at their beginning, and not estimated from their end."""
+"""Containers that declare their duration at the beginning."""
 
 MISSING = Fraction(1)
-"""Seconds that a container may end before the duration that it declares."""
+"""Seconds that may be missing at the end of a container before it counts as cut off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +42,23 @@ class Source:
     """The first video stream of a file."""
 
     clip: vs.VideoNode
-    """Frames with exact ``_DurationNum``/``_DurationDen``; has an fps also where that varies."""
+    """The frames, with exact durations in their props; the clip has an fps even if it varies."""
     track: int
     """Index of the stream in its container."""
     tick: Fraction
     """The stream's unit of time, in seconds."""
     times: Sequence[Fraction]
-    """When each frame begins, in seconds, as the container counts."""
+    """Start of each frame in seconds, on the container's clock."""
     constant: bool
-    """Whether the frames come at the clip's fps, but for rounding to the container's ticks."""
+    """Whether the frame rate is constant, apart from rounding to the container's ticks."""
     damage: str | None = None
-    """What is missing of a file that is cut off or damaged."""
+    """What is missing, if the file is cut off or damaged."""
     reader: Reader | None = None
     """What reads the frames where they come from a pipe."""
 
     @property
     def start(self) -> Fraction:
-        """When the first frame begins, in seconds."""
+        """Start of the first frame in seconds."""
         return self.times[0]
 
     @property
@@ -99,7 +99,7 @@ def open_stream(stream: IO[bytes]) -> Source:
 
 
 def open_source(path: Path) -> Source:
-    """Index a file; this reads all of it once, and writes nothing beside it.
+    """Index a file: read all of it once, and write nothing beside it.
 
     Raises:
         InputError: it is no video, or has no frames; the message names the file.
@@ -176,7 +176,7 @@ def index(path: Path, **options: Any) -> vs.VideoNode:
 def _index(
     path: Path, track: int, tick: Fraction, rates: Sequence[Fraction]
 ) -> tuple[vs.VideoNode, list[Fraction]]:
-    """The clip, and when each of its frames begins."""
+    """Return the clip and the start of each frame."""
     with tempfile.TemporaryDirectory() as folder:
         timecodes = Path(folder) / "timecodes.txt"
         with suppress(vs.Error):  # It says so where frames have no times.
@@ -197,7 +197,7 @@ def _index(
 
 
 def _first_time(path: Path, track: int, rate: Fraction) -> Fraction:
-    """When the first frame begins, by the first one that has a time; 0 where none has."""
+    """Return the start of the first frame, from the first frame that has a time, or 0."""
     with suppress(av.FFmpegError), av.open(location(path)) as container:
         packets = (p for p in container.demux(container.streams[track]) if p.size)
         for n, packet in enumerate(packets):
@@ -209,7 +209,7 @@ def _first_time(path: Path, track: int, rate: Fraction) -> Fraction:
 def _constant_rate(
     times: Sequence[Fraction], tick: Fraction, rates: Sequence[Fraction]
 ) -> Fraction | None:
-    """The frame rate of which ``times`` are the frames', but for rounding to the tick.
+    """Return the constant frame rate that ``times`` follow, apart from rounding to the tick.
 
     Tried are ``rates``, then the whole rate and the NTSC one (24000/1001) nearest to the mean.
     """
@@ -224,16 +224,16 @@ def _constant_rate(
 
 
 class _End(NamedTuple):
-    """What the container says at its end."""
+    """What the end of the container tells."""
 
     duration: Fraction | None
-    """Seconds that the last frame is shown, if it says so."""
+    """Duration of the last frame in seconds, if the container has it."""
     damage: str | None
-    """What is missing, if anything is."""
+    """What is missing, if the file is cut off or damaged."""
 
 
 def _read_end(path: Path, track: int, tick: Fraction, time: Fraction) -> _End:
-    """Read a container from the last frame, of ``time``, on."""
+    """Read a container from its last frame, at ``time``, to the end."""
     shown: list[tuple[int, int]] = []
     end = time
     corrupt = False
@@ -268,12 +268,12 @@ def _read_end(path: Path, track: int, tick: Fraction, time: Fraction) -> _End:
 
 
 def exact(value: AVRational) -> Fraction:
-    """PyAV's kind of fraction as Python's."""
+    """Convert a fraction of PyAV's type to Python's."""
     return Fraction(value.numerator, value.denominator)
 
 
 def _read_timecodes(path: Path, tick: Fraction) -> list[Fraction]:
-    """The frames' times in seconds; the file has milliseconds, rounded to 0.01 of them."""
+    """Read the frames' times in seconds; the file has milliseconds with two decimal places."""
     lines = path.read_text(encoding="utf-8").splitlines()
     milliseconds = (Fraction(line) for line in lines if not line.startswith("#"))
     return [round(ms / 1000 / tick) * tick for ms in milliseconds]

@@ -1,4 +1,4 @@
-"""Text subtitles from the codec that one container has for them to that of another."""
+"""Converts text subtitles to the codec that another container takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from av.subtitles.stream import SubtitleStream
 __all__ = ["Recoder", "target_codec"]
 
 TEXT = ("subrip", "mov_text", "webvtt")
-"""Codecs of plain text with simple styles, which become each other without a loss of text."""
+"""Codecs of plain text with simple styles; conversion between them keeps the text."""
 
 
 def target_codec(codec: str, muxer: OutputContainer) -> str | None:

@@ -1,4 +1,4 @@
-"""Frames that their file wants to be shown turned, and everything about them turned as well."""
+"""Turns frames upright that their file asks to show turned, and their metadata with them."""
 
 from __future__ import annotations
 
