@@ -54,8 +54,10 @@ def ifrnet(
     Output frame n shows the source at time n / multi, counted in source frames. Where a source
     frame lies at that time, output frame n is that frame, bit for bit. Elsewhere a frame is made
     between two source frames, unless these are equal or a scene change lies between them. The
-    result has the source's format and dimensions and floor(frames * multi) frames; the last source
-    frame is shown until the end.
+    result has the source's format and dimensions and floor(frames * multi) frames, or with
+    ``fps_num`` as many as the source lasts, to the nearest. The last source frame is shown until
+    the end.
+    ``_Alpha`` is interpolated along with the picture.
 
     Args:
         clip: constant format and size, at least 2 frames; GRAY, YUV or RGB, 8 to 16 bit integer,

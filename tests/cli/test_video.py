@@ -17,9 +17,9 @@ from paths import ROOT
 
 from vsifrnet.cli import main
 from vsifrnet.errors import EncodeError
+from vsifrnet.media import y4m
 from vsifrnet.media.encode import Encoder, encode
 from vsifrnet.media.formats import storable
-from vsifrnet.media.pipe import write_y4m
 from vsifrnet.media.source import exact, open_source
 
 WIDTH, HEIGHT = 64, 48
@@ -368,14 +368,14 @@ def test_a_column_that_is_left_out_is_told(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("format", "props", "header"),
     [
-        (vs.YUV420P8, {}, b"C420 W64 H48 F24:1 Ip A0:0 XLENGTH=2"),
+        (vs.YUV420P8, {}, b"C420 W64 H48 F24:1 Ip A0:0"),
         (
             vs.YUV420P8,
             {"_SARNum": 32, "_SARDen": 27, "_Range": 1, "_ChromaLocation": 0, "_FieldBased": 2},
-            b"C420mpeg2 W64 H48 F24:1 It A32:27 XCOLORRANGE=FULL XLENGTH=2",
+            b"C420mpeg2 W64 H48 F24:1 It A32:27 XCOLORRANGE=FULL",
         ),
-        (vs.YUV422P10, {"_Range": 0}, b"C422p10 W64 H48 F24:1 Ip A0:0 XCOLORRANGE=LIMITED "),
-        (vs.GRAY16, {}, b"Cmono16 W64 H48 "),
+        (vs.YUV422P10, {"_Range": 0}, b"C422p10 W64 H48 F24:1 Ip A0:0 XCOLORRANGE=LIMITED"),
+        (vs.GRAY16, {}, b"Cmono16 W64 H48 F24:1 Ip A0:0"),
     ],
 )
 def test_y4m_says_what_the_source_does(format, props, header):
@@ -383,8 +383,8 @@ def test_y4m_says_what_the_source_does(format, props, header):
     clip = clip.std.RemoveFrameProps(["_Range", "_ChromaLocation", "_FieldBased"])
     clip = clip.std.SetFrameProps(**props)
     file, reference = io.BytesIO(), io.BytesIO()
-    assert list(write_y4m(clip, file)) == [1, 2]
-    assert file.getvalue().startswith(b"YUV4MPEG2 " + header)
+    assert list(y4m.write(clip, clip.frames(), file)) == [1, 2]
+    assert file.getvalue().startswith(b"YUV4MPEG2 " + header + b"\n")
     # The frames are as VapourSynth writes them.
     clip.output(reference, y4m=True)
     bodies = [data.getvalue().partition(b"\n")[2] for data in (file, reference)]
@@ -393,8 +393,8 @@ def test_y4m_says_what_the_source_does(format, props, header):
 
 def test_y4m_refuses_what_it_cannot_carry():
     clip = vs.core.std.BlankClip(format=vs.RGB24, width=64, height=48, length=1)
-    with pytest.raises(EncodeError, match="y4m cannot carry RGB24"):
-        list(write_y4m(clip, io.BytesIO()))
+    with pytest.raises(EncodeError, match="y4m cannot hold RGB24"):
+        list(y4m.write(clip, clip.frames(), io.BytesIO()))
 
 
 READER = """

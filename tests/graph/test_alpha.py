@@ -63,6 +63,13 @@ def test_it_moves_with_the_picture(format, depth):
         assert set(frame.props) - {"_AbsoluteTime"} == props | {"_DurationNum", "_DurationDen"}
 
 
+def test_it_moves_with_layers_that_move_as_a_whole():
+    clip = with_alpha(moving(2, 96, 64, vs.RGB24), "moves")
+    made = alpha(ifrnet(clip, sc=False, scale="auto", device="cpu").get_frame(1))
+    row = np.flatnonzero(made[32] > 127)
+    assert (row[0] + row[-1]) / 2 == pytest.approx(35.5 + SPEED / 2, abs=0.5)
+
+
 def test_opaque_alpha_changes_no_colour():
     clip = moving(3, 96, 64, vs.YUV420P8)
     plain = ifrnet(clip, sc=False, device="cpu").get_frame(1)

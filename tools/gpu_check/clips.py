@@ -19,9 +19,16 @@ def output(text: str) -> None:
     task = json.loads(text)
     length = (task["warm_up"] + task["frames"]) // 2 + 2
     clip = moving(task["width"], task["height"], length)
-    if task["contender"] in ("ours", "kernels"):
-        with switched(task["contender"] == "kernels"):
-            out = ifrnet(clip, model=task["model"], device=task["device"], sc=False)
+    name, _, scale = task["contender"].partition(", scale ")
+    if name in ("ours", "kernels"):
+        with switched(name == "kernels"):
+            out = ifrnet(
+                clip,
+                model=task["model"],
+                scale=float(scale) if scale else "auto",
+                device=task["device"],
+                sc=False,
+            )
     else:
         described = Task(
             width=task["width"],

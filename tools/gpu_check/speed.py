@@ -34,11 +34,15 @@ SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 
 WANTED = (
     # contender, size, weights, output frames
-    ("ours", "1080p", "S", 1600),
-    ("kernels", "1080p", "S", 1600),
-    ("official", "1080p", "S", 120),
-    ("ours", "2160p", "S", 400),
-    ("kernels", "2160p", "S", 400),
+    ("ours, scale 1", "1080p", "S", 3000),
+    ("kernels, scale 1", "1080p", "S", 3000),
+    ("official", "1080p", "S", 160),
+    ("ours", "1080p", "S", 800),
+    ("ours, scale 1", "2160p", "S", 500),
+    ("kernels, scale 1", "2160p", "S", 500),
+    ("ours", "2160p", "S", 200),
+    ("kernels", "1080p", "S", 800),
+    ("kernels", "2160p", "S", 200),
     ("ours", "1080p", "base", 600),
     ("ours", "720p", "S", 2000),
     ("vs-rife", "1080p", "S", 300),
