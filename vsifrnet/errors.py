@@ -16,7 +16,6 @@ __all__ = [
     "TrainingError",
     "VsifrnetError",
     "WeightsError",
-    "without_traceback",
 ]
 
 

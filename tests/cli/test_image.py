@@ -201,6 +201,8 @@ def test_wrong_input(pair, tmp_path, capsys):
         ((*paths, "-o", paths[0], "--overwrite"), "is the input"),
         ((*paths, "-o", tmp_path / "no" / "m.png"), "there is no folder"),
         ((*paths, "-o", tmp_path / "m.bmp"), "the suffix must be one of .png"),
+        ((*paths, *out, "--quality", 0), "--quality 0: must be from 1 to 100"),
+        ((paths[0].parent, paths[1], *out), "is a folder: give the file of a picture"),
         ((*paths, *out, "--device", "tpu"), "device='tpu': must be"),
     ):
         assert main(["image", *map(str, arguments), "-q"]) == 1

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             "dataset": arguments.dataset,
             "data": str(arguments.data.resolve()),
             "model": loaded.digest,
-            "ensemble": arguments.ensemble,
+            "ensemble": str(arguments.ensemble),
             "precision": arguments.precision,
         }
         names = ("samples.csv", "summary.json")

@@ -195,7 +195,7 @@ def _add_synthetic(
 def _check_files(arguments: argparse.Namespace) -> None:
     if not arguments.files and arguments.assets is None:
         raise InputError("nothing to measure on: give FILEs or --assets DIR")
-    if missing := [path for path in arguments.files if not path.is_file()]:
+    if missing := [path for path in arguments.files if not path.exists()]:
         raise InputError(f"{missing[0]}: there is no such file")
     names = Counter(path.name for path in arguments.files)
     if repeated := [name for name, count in names.items() if count > 1]:

@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vsifrnet.argument_table import HALVINGS
     from vsifrnet.media import pictures
 
+    options.check_range(arguments, 1, "quality", high=100)
     times = _times(arguments)
     targets = _targets(arguments, len(times))
     first, second = pictures.read(arguments.first), pictures.read(arguments.second)

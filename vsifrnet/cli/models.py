@@ -195,7 +195,7 @@ def _import(arguments: argparse.Namespace) -> int:
     name = arguments.name or (loaded.path.resolve().parent.name if is_ncnn else loaded.path.stem)
     path = _free_path(name, arguments.force)
     try:
-        _save(loaded, path)
+        loaded.save(path)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; the environment variable "
@@ -242,16 +242,3 @@ def _free_path(name: str, force: bool) -> Path:
     for other in taken:
         path = path.with_stem(other)
     return path
-
-
-def _save(loaded: Weights, path: Path) -> None:
-    from safetensors.torch import save
-
-    from vsifrnet import files
-    from vsifrnet.weights.metadata import SAMPLING
-
-    metadata = {"imported_from": loaded.path.name, SAMPLING: loaded.sampling}
-    content = save(loaded.state, metadata=metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as partial:
-        partial.write_bytes(content)

@@ -61,6 +61,8 @@ def scan(root: Path) -> Folder:
         InputError: there are fewer than two; or one, which the message names, is no picture or
             of another size than the first.
     """
+    if root.is_file():
+        raise InputError(f"{root} is a file: give a folder of pictures")
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder")
     paths = sorted(

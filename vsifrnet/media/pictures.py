@@ -170,6 +170,8 @@ def animate(pictures: Sequence[Picture], path: Path, *, fps: Fraction, quality: 
 def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path)
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder: give the file of a picture") from None
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (OSError, SyntaxError, ValueError) as error:

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from vsifrnet.engine.sampling import Sampling
 from vsifrnet.errors import WeightsError
+from vsifrnet.files import replacing
 from vsifrnet.network import Config, IFRNet
 from vsifrnet.weights import cache, formats, registry
 from vsifrnet.weights.find import find_weights, imports_folder
-from vsifrnet.weights.metadata import read_sampling
+from vsifrnet.weights.metadata import SAMPLING, read_sampling
 
 __all__ = ["Weights", "load_weights"]
 
@@ -61,6 +63,13 @@ class Weights:
         state = {key: tensor.clone() for key, tensor in self.state.items()}
         network.load_state_dict(state, assign=True)
         return network.eval().requires_grad_(False)
+
+    def save(self, path: Path) -> None:
+        """Write the weights to a .safetensors file, whose folder is made where it is missing."""
+        metadata = {"imported_from": self.path.name, SAMPLING: self.sampling}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(save(self.state, metadata=metadata))
 
     @property
     def digest(self) -> str:
