@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsifrnet.engine.agreement import disagreement
+from vsifrnet.engine.agreement import differences, disagreement
 from vsifrnet.engine.moves import align, flows_of, mean, rescale
 from vsifrnet.engine.phase_correlation import displacements, tiles
 
@@ -181,7 +181,8 @@ def _costs(lumas: Lumas, moves: Tensor, *, cell: int) -> Tensor:
     height, width = lumas[0].shape[2:]
     half = torch.full((1,), 0.5, device=moves.device)
     flows = flows_of(moves, half, height, width, STRIDE)
-    return disagreement(lumas[0], lumas[1], flows, cell=cell, radius=1, stride=STRIDE)
+    difference, seen = differences(lumas[0], lumas[1], flows, stride=STRIDE)
+    return disagreement(difference, seen, cell=cell, radius=1)
 
 
 def _choose(
