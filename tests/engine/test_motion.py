@@ -13,7 +13,7 @@ from conftest import SetThreads, picture, psnr
 from fake_cuda import replaying
 from torch import Tensor
 
-from vsifrnet.engine.agreement import disagreement, preferences
+from vsifrnet.engine.agreement import differences, disagreement, preferences
 from vsifrnet.engine.candidates import Pyramid, find_moves
 from vsifrnet.engine.cuda_graphs import CudaGraphRunner
 from vsifrnet.engine.interpolator import Interpolator
@@ -125,9 +125,9 @@ def test_the_true_motion_disagrees_least_whatever_the_brightness() -> None:
     frames = [pan(0, (6, 4))[None], pan(1, (6, 4))[None] * 0.6 + 0.2]
     moves = torch.tensor([[0.0] * 6, [-6, -4, 0, 0, 0, 0], [-5, -4, 0, 0, 0, 0]])
     flows = flows_of(moves, torch.tensor([0.5]), 128, 192)
-    costs = disagreement(*frames, flows, cell=4, radius=2).mean((1, 2, 3))
-    plain = disagreement(frames[0], pan(1, (6, 4))[None], flows, cell=4, radius=2)
-    assert costs.argmin() == 1
+    faded = disagreement(*differences(*frames, flows), cell=4, radius=2)
+    plain = disagreement(*differences(frames[0], pan(1, (6, 4))[None], flows), cell=4, radius=2)
+    assert faded.mean((1, 2, 3)).argmin() == 1
     assert plain[1].max() < 1e-3
     weights = preferences(plain[:1], plain[1:], torch.ones(2))
     assert weights[1].min() > 0.99

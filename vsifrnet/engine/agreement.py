@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vsifrnet.engine.moves import inside, mean, sample
 
-__all__ = ["disagreement", "preferences"]
+__all__ = ["by_pixel", "differences", "disagreement", "preferences", "together"]
 
 WIDE = 0.25
 """Weight of the disagreement in the wider surroundings: it decides where nearby all agree, as in
@@ -32,30 +32,29 @@ FLOOR = 0.002
 SHARPNESS = 6.0
 """Exponent of the preference: half the disagreement is preferred 64 times."""
 
+PIXEL_FLOOR, PIXEL_SHARPNESS = 0.01, 2.0
+"""The same by pixel among the moves of a region, where single differences tell less."""
+
 IN_DOUBT = 0.8, 0.0005
 """A move counts as in disagreement this much less, and more, than the network's own flow."""
 
 
-def disagreement(
+def differences(
     picture0: Tensor,
     picture1: Tensor,
     flows: Tensor,
     *,
-    cell: int,
-    radius: int,
     stride: int = 1,
     size: tuple[float, float] | None = None,
-) -> Tensor:
-    """Return the disagreement of two pictures (1, C, H, W) under flows (K, 4, H, W).
+) -> tuple[Tensor, Tensor]:
+    """Compare two pictures (1, C, H, W) at the ends of flows (K, 4, H, W).
 
     Args:
-        cell: side of a cell, in pixels of the flows.
         stride: see :mod:`~vsifrnet.engine.moves`.
-        radius: cells on each side of a cell that belong to its surroundings.
         size: height and width of what is not padding; None is all.
 
     Returns:
-        (K, 1, H / cell, W / cell), rounded up.
+        difference (K, C, H, W), 0 where an end lies outside; seen (K, 1, H, W), 0 there, else 1.
     """
     height, width = size or picture0.shape[2:]
     ends = flows[:, :2], flows[:, 2:]
@@ -66,7 +65,19 @@ def disagreement(
         sample(picture, end, mode="bicubic", stride=stride)
         for picture, end in zip((picture0, picture1), ends, strict=True)
     )
-    difference = (shown0 - shown1) * seen
+    return (shown0 - shown1) * seen, seen
+
+
+def disagreement(difference: Tensor, seen: Tensor, *, cell: int, radius: int) -> Tensor:
+    """Return the disagreement under K flows, from their :func:`differences`.
+
+    Args:
+        cell: side of a cell, in pixels of the differences.
+        radius: cells on each side of a cell that belong to its surroundings.
+
+    Returns:
+        (K, 1, H / cell, W / cell), rounded up.
+    """
     moments = [_pool(part, cell) for part in (seen, difference, difference.square())]
     near = [_box(part, radius) for part in moments]
     far = [_box(part, 4 * radius + 2) for part in moments]
@@ -76,6 +87,32 @@ def disagreement(
         n + BORROWED[0] * f + BORROWED[1] * e for n, f, e in zip(near, far, everywhere, strict=True)
     ]
     return _deviation(*local) + WIDE * _deviation(*wider)
+
+
+def together(difference: Tensor, costs: Tensor, valid: Tensor, *, cell: int, radius: int) -> Tensor:
+    """Return the disagreement (1, 1, h, w) where each pixel has the move that suits it.
+
+    Letters that stand before a moving picture are of two motions in any region, and neither alone
+    agrees there.
+
+    Args:
+        difference, costs: of K moves; see :func:`differences` and :func:`disagreement`.
+        valid: (K,), 0 or 1.
+    """
+    usable = valid.view(-1, 1, 1, 1)
+    errors = _box(difference.square().mean(1, keepdim=True), 1)
+    shares = by_pixel(errors.sqrt()) * usable
+    shares = shares / shares.sum(0, keepdim=True).clamp(min=1e-9)
+    mixed = _box(_pool((shares * errors).sum(0, keepdim=True), cell), radius)
+    alone = _box(_pool(errors, cell), radius) + 1e3 * (1 - usable)
+    ratio = (mixed + 1e-6) / (alone.amin(0, keepdim=True) + 1e-6)
+    best = (costs + 1e3 * (1 - usable)).amin(0, keepdim=True)
+    return ratio.clamp(max=1.0).sqrt() * best
+
+
+def by_pixel(errors: Tensor) -> Tensor:
+    """Return how much a move counts at a pixel, by its error there; any shape."""
+    return (errors + PIXEL_FLOOR) ** -PIXEL_SHARPNESS
 
 
 def preferences(network: Tensor, moves: Tensor, valid: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsifrnet.engine.agreement import disagreement
+from vsifrnet.engine.agreement import differences, disagreement
 from vsifrnet.engine.moves import align, flows_of, mean, rescale
 from vsifrnet.engine.phase_correlation import displacements, tiles
 
@@ -128,7 +128,7 @@ def find_moves(pyramid0: Pyramid, pyramid1: Pyramid) -> tuple[Tensor, Tensor]:
 
 
 def _propose(half: Lumas, whole: Tensor) -> tuple[Tensor, Tensor]:
-    """Return displacements (1 + SHIFTS, 6), and the best one or none at all (1, 6).
+    """Return displacements (K, 6), and the better of the likeliest and none at all (1, 6).
 
     Args:
         half: the lumas at half the working size, in whose pixels everything is given.
@@ -137,14 +137,15 @@ def _propose(half: Lumas, whole: Tensor) -> tuple[Tensor, Tensor]:
     local = displacements(tiles(half[0]), tiles(half[1]), TILE_PEAKS).flatten(0, 1)
     proposed = F.pad(torch.cat((torch.zeros_like(whole[:1]), whole, local)), (0, 4))
     costs = _costs(half, proposed, cell=1)
-    # The likeliest stays in any case, because fine texture is lost at this size.
-    chosen, _ = _choose(costs, costs[:1], 1 + SHIFTS, first=1)
+    chosen, _ = _choose(costs, costs[:1], SHIFTS)
     kept = proposed.index_select(0, chosen)
     # A tile's displacement is less precise than the whole picture's.
     own = _grow(_owned(costs.index_select(0, chosen), costs[:1]), half[0])
     aligned = align(*half, kept, own, steps=3, affine=False, stride=STRIDE)
-    best = mean(costs[:2]).argmin()[None]
     kept = torch.where((chosen <= len(whole))[:, None], kept, aligned)
+    # The whole picture's stay in any case, because fine texture is lost at this size.
+    kept = torch.cat((proposed[1 : 1 + len(whole)], kept))
+    best = mean(costs[:2]).argmin()[None]
     return kept, proposed.index_select(0, best)
 
 
@@ -181,7 +182,8 @@ def _costs(lumas: Lumas, moves: Tensor, *, cell: int) -> Tensor:
     height, width = lumas[0].shape[2:]
     half = torch.full((1,), 0.5, device=moves.device)
     flows = flows_of(moves, half, height, width, STRIDE)
-    return disagreement(lumas[0], lumas[1], flows, cell=cell, radius=1, stride=STRIDE)
+    difference, seen = differences(lumas[0], lumas[1], flows, stride=STRIDE)
+    return disagreement(difference, seen, cell=cell, radius=1)
 
 
 def _choose(

@@ -12,7 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsifrnet.engine.agreement import disagreement, preferences
+from vsifrnet.engine.agreement import (
+    by_pixel,
+    differences,
+    disagreement,
+    preferences,
+    together,
+)
 from vsifrnet.engine.candidates import STRIDE, Pyramid, find_moves
 from vsifrnet.engine.moves import flows_of, inside, mean, rescale, sample
 from vsifrnet.engine.runner import EagerRunner
@@ -24,6 +30,9 @@ CELL, RADIUS = 4, 2
 
 LEAST = 0.02
 """A move with less weight than this everywhere is left out."""
+
+UNSEEN = 0.02
+"""What stands for the difference of two pictures where only one shows anything."""
 
 TAPS = 3
 """Pixels on each side that a displaced picture's samples are made from."""
@@ -74,13 +83,18 @@ class MotionRunner:
         # Left out for all devices alike; the CPU need not make what is left out.
         weights = weights * (weights.amax((2, 3), keepdim=True) >= LEAST)
         height, width = picture.shape[1:]
-        result = picture * (1.0 - self._full_size(weights.sum(0, keepdim=True), height, width))
+        total = self._full_size(weights.sum(0, keepdim=True), height, width)
+        # Which of the moves a pixel has is decided by pixel; weights say it of regions.
+        moved, divisor = torch.zeros_like(picture), torch.full_like(total, 1e-12)
         for number in range(len(self._moves)):
             if on_cpu and not bool(weights[number].any()):
                 continue
+            made, error = self._moved(number, t)
             share = self._full_size(weights[number : number + 1], height, width)
-            result += self._moved(number, t)[0].mul_(share)
-        return result.clamp(*self._limits)
+            share = share * by_pixel(F.avg_pool2d(error, 3, 1, 1, count_include_pad=False))[0]
+            moved += made[0].mul_(share)
+            divisor += share
+        return torch.lerp(picture, moved / divisor, total).clamp(*self._limits)
 
     def clear(self) -> None:
         """See :class:`~vsifrnet.engine.runner.Runner`."""
@@ -99,16 +113,20 @@ class MotionRunner:
         small = F.pad(flow, pad, mode="replicate") if any(pad) else flow
         small = (F.avg_pool2d(small, factor) if factor > 1 else small) / factor
         moves = flows_of(rescale(self._moves, 1 / factor), t, height, width, STRIDE)
-        costs = disagreement(
+        difference, seen = differences(
             pyramid0.colour,
             pyramid1.colour,
             torch.cat((small[:, :, ::STRIDE, ::STRIDE], moves)),
-            cell=CELL // STRIDE,
-            radius=RADIUS,
             stride=STRIDE,
             size=(flow.shape[2] / factor, flow.shape[3] / factor),
         )
-        return preferences(costs[:1], costs[1:], self._valid)[1:]
+        regions = {"cell": CELL // STRIDE, "radius": RADIUS}
+        costs = disagreement(difference, seen, **regions)
+        weights = preferences(costs[:1], costs[1:], self._valid)[1:]
+        mixed = together(difference[1:], costs[1:], self._valid, **regions)
+        share = preferences(costs[:1], mixed, self._valid.amax(0, keepdim=True))[1:]
+        total = weights.sum(0, keepdim=True)
+        return weights * (torch.maximum(share, total) / total.clamp(min=1e-9))
 
     def _full_size(self, cells: Tensor, height: int, width: int) -> Tensor:
         """Return values of cells (1, 1, h, w) for every pixel (1, H, W), mixed between cells."""
@@ -116,10 +134,14 @@ class MotionRunner:
         fine = F.interpolate(cells, scale_factor=factor, mode="bilinear", align_corners=False)
         return fine[0, :, :height, :width]
 
-    def _moved(self, number: int, t: Tensor) -> Tensor:
-        """Return the mean (1, C, H, W) of both pictures, moved; where one ends, the other alone."""
+    def _moved(self, number: int, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean (1, C, H, W) of both pictures, moved, and their difference (1, 1, H, W).
+
+        Where one picture ends, the other is shown alone.
+        """
         if number == 0:
-            return torch.lerp(self._pictures[0].float(), self._pictures[1].float(), t)
+            first, last = (picture.float() for picture in self._pictures)
+            return torch.lerp(first, last, t), _distance(first, last)
         height, width = self._pictures[0].shape[2:]
         pyramid = self._pyramids[0]
         padded = [side * pyramid.factor for side in pyramid.colour.shape[2:]]
@@ -136,6 +158,7 @@ class MotionRunner:
             made1 = shifted(self._pictures[1].float(), (1 - t) * move[0, :2])
         del flows
         both = within0 * within1
+        error = torch.where(both > 0, _distance(made0, made1), UNSEEN)
         # In a fade the brightness at the border follows from what both pictures show.
         level0, level1 = mean(made0 * both) + 1e-6, mean(made1 * both) + 1e-6
         between = torch.lerp(level0, level1, t)
@@ -143,7 +166,12 @@ class MotionRunner:
         total = weight0 + weight1
         made0 *= torch.where(both > 0, 1.0, (between / level0).clamp(0.5, 2.0)) * (weight0 / total)
         made1 *= torch.where(both > 0, 1.0, (between / level1).clamp(0.5, 2.0)) * (weight1 / total)
-        return made0.add_(made1)
+        return made0.add_(made1), error
+
+
+def _distance(picture0: Tensor, picture1: Tensor) -> Tensor:
+    """Return the mean absolute difference over the channels."""
+    return (picture0 - picture1).abs().mean(1, keepdim=True)
 
 
 def shifted(picture: Tensor, shift: Tensor) -> Tensor:
