@@ -125,7 +125,7 @@ MODELS: tuple[Model, ...] = (
     Model(
         name="ifrnet_s",
         variant="S",
-        training_set="layered synthetic motion (vsifrnet)",
+        training_set="layered synthetic motion, video (vsifrnet)",
         honours_t=True,
         licence="MIT",
         packaged=True,
@@ -136,8 +136,8 @@ MODELS: tuple[Model, ...] = (
                 files=(
                     File(
                         name="ifrnet_s.safetensors",
-                        digest="sha256:934a642490bd4067d4e2a9bb2f2b74aff53564d4e3cde6a7788e1f92b2f3877c",
-                        size=11224784,
+                        digest="sha256:15dfc167db5e03f5147f7428bd54f20d35af064cc61af1813690c5bcefdbb2b1",
+                        size=11224800,
                     ),
                 ),
             ),
