@@ -88,7 +88,7 @@ def ifrnet(
         device: None (CUDA if there is a GPU, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.engine.backend.resolve`.
         num_streams: how many pairs of frames are interpolated at once; on the CPU they share the
-            cores. None is 2.
+            cores. None is 2, or 1 where PyTorch has one thread.
         auto_download: download a named model that is not on this machine yet.
 
     Raises:
