@@ -1,11 +1,11 @@
-"""Precision and recall of the detectors on clips whose cuts and held frames are known.
+"""Measure precision and recall of the detectors on clips with known cuts and held frames.
 
     python scripts/detectors.py cuts --data ../shared
     python scripts/detectors.py flashes --data ../shared
     python scripts/detectors.py held --data ../shared --size 1920x1080
 
-Prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the default
-here is half 1.
+It prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the
+default here is half 1.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def cuts(arguments: argparse.Namespace) -> None:
 
 
 def flashes(arguments: argparse.Namespace) -> None:
-    """Print how many edges of flashes are shown sharp, and what else is taken for one."""
+    """Print how many edges of flashes are found, and how many other gaps are taken for one."""
     training_set = arguments.data / "training-set"
     material = [
         made

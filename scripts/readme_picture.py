@@ -2,9 +2,9 @@
 
     python scripts/readme_picture.py docs/interpolated.webp
 
-The clip is ``examples/liftoff.webm`` (footage by NASA). Only every eighth frame is kept; the
-frame half-way between two kept ones is made by vsifrnet, by blending and by mvtools, and shown
-beside the real one. A part of the frames is shown at twice its size; PSNR is over the whole frame.
+The clip is ``examples/liftoff.webm`` (footage by NASA). Only every eighth frame is kept. The frame
+half-way between two kept ones is made by vsifrnet, by blending and by mvtools, and is shown beside
+the real one. A part of the frames is shown at twice its size; PSNR is over the whole frame.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""How well held drawings are bridged: figures on twos and threes against their true in-betweens.
+"""Measure how well held drawings are bridged, against the true in-betweens.
 
     python scripts/rhythm.py TRAINING_SET [--strip FILE.png]
 
 TRAINING_SET has folders ``backgrounds`` and ``sprites`` of pictures. Each clip is a figure on an
-eased path over a still background, 24 frames a second; of the true frames only every second, third,
-or a mix of both is shown, and held. Rows: PSNR (dB) against the true frames, over the held frames.
+eased path over a still background, at 24 frames a second. Only every second true frame, every
+third, or a mix of both is shown and held. A row has the PSNR (dB) of the held frames against the
+true ones.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def first_frames(pattern: list[int]) -> list[int]:
 
 
 def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
-    """Mix each drawing with the next by their distance in time."""
+    """Return a function that blends each drawing with the next, weighted by time."""
     starts = sorted(set(firsts))
 
     def made(n: int) -> np.ndarray:
@@ -108,7 +109,7 @@ def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
 
 
 def dropped(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
-    """Drop duplicates, take the drawings as evenly spaced, and interpolate back to the length."""
+    """Return a function that shows the drawings evenly spaced, interpolated back to the length."""
     starts = sorted(set(firsts))
     drawings = core.std.SelectEvery(held, LENGTH, starts, modify_duration=False)
     even = ifrnet(drawings.std.AssumeFPS(fpsnum=len(starts)), fps_num=LENGTH, sc=False)
@@ -136,7 +137,7 @@ def main() -> int:
                 "drop and even out": dropped(held, firsts),
                 "bridge": partial(picture, bridged),
             }
-            last = max(firsts)  # frames after it have no next drawing
+            last = max(firsts)  # Frames after it have no next drawing.
             shown = [n for n in range(last) if firsts[n] != n]
             for name, make in makers.items():
                 results[name] += [score(make(n), truth[n]) for n in shown]
