@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from vsifrnet import ifrnet
 from vsifrnet.evaluation import clips, metrics
+from vsifrnet.evaluation.arrays import clip_from, planes_of
 from vsifrnet.evaluation.methods import Method, installed
 from vsifrnet.files import replacing
 
@@ -40,19 +41,8 @@ SHOWN = 640
 
 def clip_of(shot: Shot, gaps: int) -> vs.VideoNode:
     """Return the frames at tau = 0, 1/2, 1 ... ``gaps`` as YUV420P8, which all methods get."""
-    length = 2 * gaps + 1
-    blank = vs.core.std.BlankClip(
-        width=WIDTH, height=HEIGHT, format=vs.RGB24, length=length, fpsnum=24, keep=True
-    )
-    drawn = [(shot.draw(n / 2) * 255).round().astype(np.uint8) for n in range(length)]
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for plane in range(3):
-            np.copyto(np.asarray(frame[plane]), drawn[n][..., plane])
-        return frame
-
-    clip = blank.std.ModifyFrame(blank, fill).std.SetFrameProps(_Matrix=0)
+    drawn = [(shot.draw(n / 2) * 255).round().astype(np.uint8) for n in range(2 * gaps + 1)]
+    clip = clip_from(planes_of(drawn), vs.RGB24)
     return clip.resize.Bicubic(format=vs.YUV420P8, matrix=6)
 
 

@@ -25,6 +25,7 @@ from PIL import Image
 
 from vsifrnet import ifrnet
 from vsifrnet.evaluation import metrics
+from vsifrnet.evaluation.arrays import clip_from, planes_of, rgb_frame
 
 core = vs.core
 
@@ -61,24 +62,9 @@ def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
     return frames
 
 
-def to_clip(frames: list[np.ndarray]) -> vs.VideoNode:
-    """Return a clip of RGB frames."""
-    height, width, _ = frames[0].shape
-    blank = core.std.BlankClip(None, width, height, vs.RGB24, len(frames), 24, 1, keep=True)
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for p in range(3):
-            np.copyto(np.asarray(frame[p]), frames[n][..., p])
-        return frame
-
-    return blank.std.ModifyFrame(blank, fill)
-
-
 def picture(clip: vs.VideoNode, n: int) -> np.ndarray:
     """Return frame ``n`` of an RGB clip, (H, W, 3)."""
-    with clip.get_frame(n) as frame:
-        return np.dstack([np.asarray(frame[p]) for p in range(3)])
+    return np.moveaxis(rgb_frame(clip, n), 0, -1)
 
 
 def score(made: np.ndarray, truth: np.ndarray) -> float:
@@ -129,7 +115,7 @@ def main() -> int:
         for seed in range(arguments.clips):
             truth = figure_clip(arguments.data, seed)
             firsts = first_frames(pattern)
-            held = to_clip([truth[k] for k in firsts])
+            held = clip_from(planes_of(truth[k] for k in firsts), vs.RGB24)
             bridged = ifrnet(held, multi=1, dup_mode="bridge", sc=False)
             makers: dict[str, Callable[[int], np.ndarray]] = {
                 "keep": partial(picture, held),
