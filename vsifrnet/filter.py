@@ -97,7 +97,7 @@ def ifrnet(
     try:
         arguments.check_clip(clip)
         timeline = arguments.timeline(clip, multi, fps_num, fps_den, timecodes)
-        arguments.check_scale(scale)
+        arguments.check_choice("scale", scale, (argument_table.AUTO, *argument_table.SCALES))
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
         arguments.check_bool("auto_download", auto_download)
