@@ -188,7 +188,7 @@ def test_goes_on_where_it_stopped(tmp_path, capsys):
     # Another protocol's results are not mixed in.
     code, _, err = run(capsys, "vimeo90k", "--data", data, "--out", out, "--ensemble")
     assert code == 1
-    assert "ensemble=False, not True" in err
+    assert "ensemble='False', not 'True'" in err
 
 
 @pytest.mark.parametrize(
