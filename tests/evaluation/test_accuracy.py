@@ -1,4 +1,4 @@
-"""The official protocols on tiny data sets in the official layouts."""
+"""The official protocols are tested on tiny data sets in the official layouts."""
 
 import json
 from fractions import Fraction

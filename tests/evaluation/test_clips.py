@@ -1,4 +1,4 @@
-"""``vsifrnet bench clips`` on a small clip made here."""
+"""Tests of ``vsifrnet bench clips`` on a small clip that is made here."""
 
 import json
 

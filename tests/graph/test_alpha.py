@@ -1,4 +1,4 @@
-"""Alpha of frames that are made: it moves as the picture does."""
+"""The alpha of made frames moves as the picture does."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""The mean of several runs' weights, and a run's moving average."""
+"""Tests of the mean of several runs' weights and of a run's moving average."""
 
 from __future__ import annotations
 

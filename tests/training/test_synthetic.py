@@ -1,4 +1,4 @@
-"""Layered synthetic motion: exact flow, exact middle frames, and the same sample every time."""
+"""Layered synthetic motion has exact flow and frames, and the same sample every time."""
 
 from pathlib import Path
 
