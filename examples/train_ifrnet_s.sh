@@ -1,14 +1,14 @@
 #!/bin/sh
-# The stages of the model in the package that saw lettering, from the model that the repository had
+# Train the stages of the model in the package with lettering, from the model that the repository had
 # before them:
 #
 #     sh examples/training_videos.sh VIDEOS
 #     sh examples/training_fonts.sh FONTS
 #     sh examples/train_ifrnet_s.sh TRAINING_SET VIDEOS FONTS OUT
 #
-# Three and a half hours on two Zen 4 cores. It can be stopped and given again. TRAINING_SET has
-# backgrounds/ and sprites/. The model itself was trained by the clock with a script of the same data
-# (vsifrnet/models/ifrnet_s.md), so these weights will be like it, not equal to it.
+# This takes three and a half hours on two Zen 4 cores. It can be stopped and given again.
+# TRAINING_SET has the folders backgrounds/ and sprites/. The model itself was trained by the clock
+# with the same data (vsifrnet/models/ifrnet_s.md), so these weights will be similar, not equal.
 set -eu
 set_dir=$1 videos=$2 fonts=$3 out=$4
 mkdir -p "$out"

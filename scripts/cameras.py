@@ -1,4 +1,4 @@
-"""What a camera sees of a picture, and layers painted over each other; all at 640x360."""
+"""Cameras that move over a picture, and compositing of layers, all at 640x360."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 640, 360
 
 
 def matrix(centre: tuple[float, float], zoom: float = 1.0, degrees: float = 0.0) -> Array:
-    """2x3: from a position in the frame to one in the picture, ``centre`` in the middle."""
+    """Return the map (2, 3) from the frame to a picture; ``centre`` is seen in the middle."""
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
     middle = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
@@ -22,10 +22,10 @@ def matrix(centre: tuple[float, float], zoom: float = 1.0, degrees: float = 0.0)
 
 
 def view(picture: Array, to_picture: Array) -> Array:
-    """What a camera sees of a picture; beyond its borders it is mirrored."""
+    """Return what a camera sees of a picture, which is mirrored beyond its borders."""
     shift = to_picture[:, 2]
     plain = np.allclose(to_picture[:, :2], np.eye(2)) and np.allclose(shift, shift.round())
-    if plain:  # exact, as a digital pan by whole pixels is
+    if plain:  # A pan by whole pixels is exact.
         flags, scale = cv2.INTER_NEAREST, 1
     else:
         flags, scale = cv2.INTER_CUBIC, 2
@@ -45,7 +45,7 @@ def view(picture: Array, to_picture: Array) -> Array:
 
 
 def covering(picture: Array, width: int = 1000, height: int = 560) -> Array:
-    """The picture, enlarged if it is smaller than that."""
+    """Enlarge a picture that is smaller than ``width`` x ``height``."""
     factor = max(width / picture.shape[1], height / picture.shape[0])
     if factor <= 1:
         return picture
@@ -54,7 +54,7 @@ def covering(picture: Array, width: int = 1000, height: int = 560) -> Array:
 
 
 def window(mask: Array, x: float, y: float) -> Array:
-    """The frame's part of a fine mask whose corner is at (x, y); endless by repetition."""
+    """Return the frame at (x, y) of a fine mask, which is repeated without end."""
     rows = (np.arange(FINE * HEIGHT) - round(FINE * y)) % mask.shape[0]
     columns = (np.arange(FINE * WIDTH) - round(FINE * x)) % mask.shape[1]
     part: Array = cv2.resize(mask[rows][:, columns], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
@@ -62,17 +62,20 @@ def window(mask: Array, x: float, y: float) -> Array:
 
 
 def over(ground: Array, mask: Array, colour: Array) -> Array:
-    """``colour`` painted over ``ground`` where the mask is."""
+    """Paint ``colour`` over ``ground`` with the coverage ``mask``."""
     painted: Array = ground + mask[..., None] * (colour - ground)
     return painted
 
 
 def middle(picture: Array) -> tuple[float, float]:
-    """Of a picture; whole, so that whole moves stay on its pixels."""
+    """Return the middle of a picture, placed so that moves by whole pixels are exact."""
     return picture.shape[1] // 2 + 0.5, picture.shape[0] // 2 + 0.5
 
 
 def pan(picture: Array, speed: tuple[float, float]) -> Callable[[float], Array]:
-    """``speed`` in pixels a source frame; from left of the middle to right of it."""
+    """Return a camera that pans from left of the middle to its right.
+
+    ``speed`` is in pixels per source frame.
+    """
     x, y = middle(picture)
     return lambda tau: view(picture, matrix((x + speed[0] * (tau - 2), y + speed[1] * (tau - 2))))

@@ -1,4 +1,4 @@
-"""Clips with known cuts for ``detectors.py``: made from pictures, or joined from real clips."""
+"""Clips with known cuts for ``detectors.py``, made from pictures or joined from real clips."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def cut_clips(training_set: Path, half: int, seed: int) -> Iterator[CutClip]:
 
 
 def splice(clips: dict[Path, tuple[int, ...]], seed: int, parts: int = 60) -> CutClip:
-    """Join parts of 12 to 30 frames of real clips, none twice in a row.
+    """Join parts of 12 to 30 frames of real clips, never two of the same clip in a row.
 
     ``clips`` has the cuts within each clip.
     """

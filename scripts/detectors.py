@@ -1,22 +1,21 @@
-"""Precision and recall of the detectors on clips whose cuts and held frames are known.
+"""Measure precision and recall of the detectors on clips with known cuts and held frames.
 
     python scripts/detectors.py cuts --data ../shared
     python scripts/detectors.py flashes --data ../shared
     python scripts/detectors.py held --data ../shared --size 1920x1080
 
-Prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the default
-here is half 1.
+It prints Markdown tables to stdout. The parameters were tuned on half 0 of the pictures; the
+default here is half 1.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import vapoursynth as vs
 from cut_clips import CutClip, cut_clips, decode_grey, splice
 from drawings import drawings, encoded
@@ -24,6 +23,7 @@ from flash_clips import flash_clips
 from tqdm import tqdm
 
 from vsifrnet.detect import held, scenes
+from vsifrnet.evaluation.arrays import clip_from
 
 OWN_CUTS = {
     "oa4_launch.webm": (73,),
@@ -59,22 +59,6 @@ def mvtools(clip: vs.VideoNode) -> list[bool]:
     return [bool(frame.props._SceneChangeNext) for frame in clip.frames()]
 
 
-def from_arrays(frames: Sequence[Sequence[npt.NDArray[np.uint8]]], format: int) -> vs.VideoNode:
-    """Return a clip of these frames, each a list of planes."""
-    height, width = frames[0][0].shape
-    blank = vs.core.std.BlankClip(
-        width=width, height=height, format=format, length=len(frames), fpsnum=24, keep=True
-    )
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for plane, values in enumerate(frames[n]):
-            np.asarray(frame[plane])[:] = values
-        return frame
-
-    return blank.std.ModifyFrame(blank, fill)
-
-
 def cuts(arguments: argparse.Namespace) -> None:
     """Print the tables of the cut detectors."""
     detectors: dict[str, Detector] = {"ours": ours(arguments.threshold)}
@@ -92,7 +76,7 @@ def cuts(arguments: argparse.Namespace) -> None:
 
     counts: dict[str, dict[str, Any]] = {}
     for known in tqdm(material, unit="clip"):
-        clip = from_arrays([[frame] for frame in known.frames], vs.GRAY8)
+        clip = clip_from([[frame] for frame in known.frames], vs.GRAY8)
         row = counts.setdefault(known.name, {"gaps": 0, "cuts": 0})
         row["gaps"] += len(known.frames) - 1
         row["cuts"] += len(known.cuts)
@@ -113,7 +97,7 @@ def cuts(arguments: argparse.Namespace) -> None:
 
 
 def flashes(arguments: argparse.Namespace) -> None:
-    """Print how many edges of flashes are shown sharp, and what else is taken for one."""
+    """Print how many edges of flashes are found, and how many other gaps are taken for one."""
     training_set = arguments.data / "training-set"
     material = [
         made
@@ -128,7 +112,7 @@ def flashes(arguments: argparse.Namespace) -> None:
             material.append(CutClip(path.name, decode_grey(path), frozenset(OWN_CUTS[path.name])))
     counts: dict[str, list[int]] = {}
     for known in tqdm(material, unit="clip"):
-        scores = scenes.gap_scores(from_arrays([[frame] for frame in known.frames], vs.GRAY8))
+        scores = scenes.gap_scores(clip_from([[frame] for frame in known.frames], vs.GRAY8))
         row = counts.setdefault(known.name, [0, 0, 0, 0])
         row[0] += len(known.frames) - 1
         row[1] += len(known.cuts)
@@ -155,7 +139,7 @@ def held_frames(arguments: argparse.Namespace) -> None:
     for seed, picture in enumerate(tqdm(chosen, unit="scene")):
         for clip in drawings(arguments.data / "training-set" / picture, (width, height), seed):
             for crf in (16, 23, 28):
-                planes = from_arrays(encoded(clip.frames, crf), vs.YUV420P8)
+                planes = clip_from(encoded(clip.frames, crf), vs.YUV420P8)
                 node = held.held_frames(planes, arguments.threshold)
                 row = counts.setdefault((clip.name, crf), [0, 0, 0, 0])
                 for frame, same in zip(node.frames(), clip.held, strict=False):

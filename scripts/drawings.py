@@ -23,7 +23,7 @@ Planes = list[npt.NDArray[np.uint8]]
 
 FRAMES = 12
 MOUTH = (0.15, 0.8, 0.4, 1.0, 0.3, 0.7)
-"""How far the mouth is open in each drawing, from 0 to 1."""
+"""Opening of the mouth in each drawing, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Scene:
 
 
 def drawings(picture: Path, size: tuple[int, int], seed: int) -> Iterator[Drawings]:
-    """Yield clips of one scene: held, and moving in ways that look nearly still."""
+    """Yield clips of one scene with held frames, and with motion that looks nearly still."""
     random = np.random.default_rng(seed)
     scene = Scene(picture, size, seed)
     soft = Scene(picture, size, seed).softened()

@@ -1,4 +1,4 @@
-"""Clips with known flashes for ``detectors.py``: a flash is put into shots with known motion."""
+"""Clips with known flashes for ``detectors.py``: shots with known motion and a flash in each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLASHES: dict[str, Callable[[Array], Array]] = {
     "impact frame": lambda frame: np.where(np.hypot(*np.gradient(frame)) > 12, 235, 16),
     "another picture": lambda frame: frame[::-1, ::-1],
 }
-"""What a flash makes of a grey frame (HEIGHT, WIDTH) in 16 to 235."""
+"""The kinds of flashes; each turns a grey frame (HEIGHT, WIDTH) in 16 to 235 into a flash."""
 
 MOTIONS = ("still", "slow", "medium", "fast")
 

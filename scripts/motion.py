@@ -1,4 +1,4 @@
-"""Made frames against the true ones where motion is large, repeated or of lettering.
+"""Measure made frames against the true ones for large, repeated and lettering motion.
 
     python scripts/motion.py                      # all sets, a table by set
     python scripts/motion.py --sets lettering --by-clip --worst out/
@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from vsifrnet import ifrnet
 from vsifrnet.evaluation import clips, metrics
+from vsifrnet.evaluation.arrays import clip_from, planes_of
 from vsifrnet.evaluation.methods import Method, installed
 from vsifrnet.files import replacing
 
@@ -39,25 +40,14 @@ SHOWN = 640
 
 
 def clip_of(shot: Shot, gaps: int) -> vs.VideoNode:
-    """Frames at tau = 0, 1/2, 1 ... ``gaps``, as the YUV420P8 that all methods get."""
-    length = 2 * gaps + 1
-    blank = vs.core.std.BlankClip(
-        width=WIDTH, height=HEIGHT, format=vs.RGB24, length=length, fpsnum=24, keep=True
-    )
-    drawn = [(shot.draw(n / 2) * 255).round().astype(np.uint8) for n in range(length)]
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for plane in range(3):
-            np.copyto(np.asarray(frame[plane]), drawn[n][..., plane])
-        return frame
-
-    clip = blank.std.ModifyFrame(blank, fill).std.SetFrameProps(_Matrix=0)
+    """Return the frames at tau = 0, 1/2, 1 ... ``gaps`` as YUV420P8, which all methods get."""
+    drawn = [(shot.draw(n / 2) * 255).round().astype(np.uint8) for n in range(2 * gaps + 1)]
+    clip = clip_from(planes_of(drawn), vs.RGB24)
     return clip.resize.Bicubic(format=vs.YUV420P8, matrix=6)
 
 
 def methods(scales: Sequence[str], model: str | None) -> dict[str, Method]:
-    """This filter at its scales, and what it is compared with."""
+    """Return this filter at the given scales, and the installed methods to compare with."""
     ours: dict[str, Method] = {}
     for text in scales:
         scale: Any = "auto" if text == "auto" else float(text)
@@ -66,27 +56,27 @@ def methods(scales: Sequence[str], model: str | None) -> dict[str, Method]:
 
 
 def measured(shot: Shot, used: dict[str, Method], gaps: int) -> Iterator[clips.Frame]:
-    """The frames in between, as each method makes them."""
+    """Yield the frames in between as each method makes them."""
     whole = clip_of(shot, gaps)
     places = [(n, n) for n in range(1, 2 * gaps, 2)]
     return clips.prepare_clip(whole, whole[::2], used, places).frames()
 
 
 def margin(means: dict[str, float], first: str) -> float:
-    """How far the first method leads over the better of mvtools and SVP."""
+    """Return the lead of the method ``first`` over the better of mvtools and SVP, in dB."""
     others = [means[name] for name in ("mvtools", "svpflow") if name in means]
     return means[first] - max(others) if others else float("nan")
 
 
 def row(name: str, means: dict[str, float], count: str) -> str:
-    """A row of the Markdown table."""
+    """Return a row of the Markdown table."""
     first = next(iter(means))
     cells = " | ".join(f"{value:.2f}" for value in means.values())
     return f"| {name} | {count} | {cells} | {margin(means, first):+.2f} |"
 
 
 def save_sheet(strips: Iterable[tuple[float, str, torch.Tensor]], path: Path, count: int) -> None:
-    """The frames of least PSNR: left, made, true, right and the error, a row each."""
+    """Write a sheet of the frames of lowest PSNR, each as left, made, true, right and error."""
     rows = []
     for _, _, strip in sorted(strips, key=lambda entry: entry[:2])[:count]:
         picture = Image.fromarray((strip.permute(1, 2, 0) * 255).byte().numpy())
@@ -97,7 +87,7 @@ def save_sheet(strips: Iterable[tuple[float, str, torch.Tensor]], path: Path, co
 
 
 def main() -> None:
-    """The command line."""
+    """Handle the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

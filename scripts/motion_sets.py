@@ -1,8 +1,8 @@
-"""The sets of clips of ``motion.py``: moves whose every frame is known, drawn at 640x360.
+"""The sets of clips of ``motion.py``: drawn moves at 640x360 with exact frames at any time.
 
-A shot is a function of the time tau, counted in source frames: frame 2 k of its clip is at tau = k
-and is given to the methods, frame 2 k + 1 at tau = k + 1/2 is what they have to make. All motion is
-linear between two source frames.
+A shot is a function of the time tau, counted in source frames. Frame 2 k of its clip is at tau = k
+and is given to the methods. They have to make frame 2 k + 1, which is at tau = k + 1/2. All motion
+is linear between two source frames.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ WHITE = np.array((0.94, 0.94, 0.92), np.float32)
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """A clip whose frames are known."""
+    """A shot: its set, its name and the function that draws it."""
 
     set: str
     name: str
     draw: Callable[[float], Array]
-    """The frame at time tau, RGB (HEIGHT, WIDTH, 3) in [0, 1]."""
+    """Returns the frame at time tau, RGB (HEIGHT, WIDTH, 3) in [0, 1]."""
 
 
 def shots(pictures: Path | None) -> Iterator[Shot]:
-    """All shots, set by set."""
+    """Yield all shots, set by set."""
     photographs = scenery.photographs(pictures, 4)
     photographs["board"] = scenery.board(1300, 760, 5)
     yield from _lettering(photographs)

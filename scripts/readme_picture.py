@@ -2,9 +2,9 @@
 
     python scripts/readme_picture.py docs/interpolated.webp
 
-The clip is ``examples/liftoff.webm`` (footage by NASA). Only every eighth frame is kept; the
-frame half-way between two kept ones is made by vsifrnet, by blending and by mvtools, and shown
-beside the real one. A part of the frames is shown at twice its size; PSNR is over the whole frame.
+The clip is ``examples/liftoff.webm`` (footage by NASA). Only every eighth frame is kept. The frame
+half-way between two kept ones is made by vsifrnet, by blending and by mvtools, and is shown beside
+the real one. A part of the frames is shown at twice its size; PSNR is over the whole frame.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vsifrnet import ifrnet
 from vsifrnet.evaluation import methods, metrics
+from vsifrnet.evaluation.arrays import rgb_frame
 from vsifrnet.files import replacing
 
 CLIP = Path(__file__).resolve().parents[1] / "examples" / "liftoff.webm"
@@ -32,9 +33,7 @@ type Box = tuple[int, int, int, int]
 def picture(clip: vs.VideoNode, n: int) -> Image.Image:
     """Return frame ``n`` as RGB."""
     rgb = clip.resize.Bicubic(format=vs.RGB24, matrix_in_s="170m")
-    with rgb.get_frame(n) as frame:
-        planes = np.dstack([np.asarray(frame[p]) for p in range(3)])
-    return Image.fromarray(planes)
+    return Image.fromarray(np.moveaxis(rgb_frame(rgb, n), 0, -1).copy())
 
 
 def labelled(frame: Image.Image, crop: Box, text: str) -> Image.Image:

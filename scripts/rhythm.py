@@ -1,10 +1,11 @@
-"""How well held drawings are bridged: figures on twos and threes against their true in-betweens.
+"""Measure how well held drawings are bridged, against the true in-betweens.
 
     python scripts/rhythm.py TRAINING_SET [--strip FILE.png]
 
 TRAINING_SET has folders ``backgrounds`` and ``sprites`` of pictures. Each clip is a figure on an
-eased path over a still background, 24 frames a second; of the true frames only every second, third,
-or a mix of both is shown, and held. Rows: PSNR (dB) against the true frames, over the held frames.
+eased path over a still background, at 24 frames a second. Only every second true frame, every
+third, or a mix of both is shown and held. A row has the PSNR (dB) of the held frames against the
+true ones.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from PIL import Image
 
 from vsifrnet import ifrnet
 from vsifrnet.evaluation import metrics
+from vsifrnet.evaluation.arrays import clip_from, planes_of, rgb_frame
 
 core = vs.core
 
@@ -60,24 +62,9 @@ def figure_clip(data: Path, seed: int) -> list[np.ndarray]:
     return frames
 
 
-def to_clip(frames: list[np.ndarray]) -> vs.VideoNode:
-    """Return a clip of RGB frames."""
-    height, width, _ = frames[0].shape
-    blank = core.std.BlankClip(None, width, height, vs.RGB24, len(frames), 24, 1, keep=True)
-
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for p in range(3):
-            np.copyto(np.asarray(frame[p]), frames[n][..., p])
-        return frame
-
-    return blank.std.ModifyFrame(blank, fill)
-
-
 def picture(clip: vs.VideoNode, n: int) -> np.ndarray:
     """Return frame ``n`` of an RGB clip, (H, W, 3)."""
-    with clip.get_frame(n) as frame:
-        return np.dstack([np.asarray(frame[p]) for p in range(3)])
+    return np.moveaxis(rgb_frame(clip, n), 0, -1)
 
 
 def score(made: np.ndarray, truth: np.ndarray) -> float:
@@ -95,7 +82,7 @@ def first_frames(pattern: list[int]) -> list[int]:
 
 
 def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
-    """Mix each drawing with the next by their distance in time."""
+    """Return a function that blends each drawing with the next, weighted by time."""
     starts = sorted(set(firsts))
 
     def made(n: int) -> np.ndarray:
@@ -108,7 +95,7 @@ def blend(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
 
 
 def dropped(held: vs.VideoNode, firsts: list[int]) -> Callable[[int], np.ndarray]:
-    """Drop duplicates, take the drawings as evenly spaced, and interpolate back to the length."""
+    """Return a function that shows the drawings evenly spaced, interpolated back to the length."""
     starts = sorted(set(firsts))
     drawings = core.std.SelectEvery(held, LENGTH, starts, modify_duration=False)
     even = ifrnet(drawings.std.AssumeFPS(fpsnum=len(starts)), fps_num=LENGTH, sc=False)
@@ -128,7 +115,7 @@ def main() -> int:
         for seed in range(arguments.clips):
             truth = figure_clip(arguments.data, seed)
             firsts = first_frames(pattern)
-            held = to_clip([truth[k] for k in firsts])
+            held = clip_from(planes_of(truth[k] for k in firsts), vs.RGB24)
             bridged = ifrnet(held, multi=1, dup_mode="bridge", sc=False)
             makers: dict[str, Callable[[int], np.ndarray]] = {
                 "keep": partial(picture, held),
@@ -136,7 +123,7 @@ def main() -> int:
                 "drop and even out": dropped(held, firsts),
                 "bridge": partial(picture, bridged),
             }
-            last = max(firsts)  # frames after it have no next drawing
+            last = max(firsts)  # Frames after it have no next drawing.
             shown = [n for n in range(last) if firsts[n] != n]
             for name, make in makers.items():
                 results[name] += [score(make(n), truth[n]) for n in shown]

@@ -1,7 +1,7 @@
-"""Pictures and textures that the clips of ``motion.py`` are made of, drawn from seeds.
+"""Pictures and textures of which the clips of ``motion.py`` are made, drawn from seeds.
 
-Pictures are (H, W, 3), RGB, float32 in [0, 1]; masks are (H, W), likewise. Free photographs come
-from scikit-image, so that a fresh clone has them; more can be given as a folder.
+Pictures are RGB (H, W, 3) and masks (H, W), both float32 in [0, 1]. Free photographs come from
+scikit-image, so that a fresh clone has them; other pictures can be given as a folder.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 PHOTOGRAPHS = ("astronaut.png", "coffee.png", "hubble_deep_field.jpg", "retina.jpg", "rocket.jpg")
-"""Of scikit-image, all free to use."""
+"""Names of scikit-image's photographs, all free to use."""
 
 FINE = 4
-"""Samples to a pixel, on a side, at which lettering is drawn."""
+"""Factor by which lettering is drawn larger, on each side."""
 
 WORDS = (
     *("Directed", "Produced", "Written", "Music", "Sound", "Editor", "Camera", "Art", "Design"),
@@ -46,12 +46,12 @@ WORDS = (
 
 
 def load(path: Path) -> Array:
-    """A picture from a file."""
+    """Read a picture from a file."""
     return np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
 
 
 def photographs(folder: Path | None, count: int) -> dict[str, Array]:
-    """``count`` pictures by name: scikit-image's, or those spread evenly over a folder's files."""
+    """Return ``count`` pictures by name, scikit-image's or evenly chosen from a folder."""
     if folder is None:
         data = Path(str(files("skimage") / "data"))
         paths = [data / name for name in PHOTOGRAPHS[:count]]
@@ -64,7 +64,7 @@ def photographs(folder: Path | None, count: int) -> dict[str, Array]:
 def lettering(
     width: int, height: int, seed: int, *, size: int = 20, font: Path | None = None
 ) -> Array:
-    """Lines of words as a mask, (FINE * height, FINE * width), centred as credits are."""
+    """Return centred lines of words, as in credits, as a mask (FINE * height, FINE * width)."""
     rng = np.random.default_rng(seed)
     image = Image.new("L", (FINE * width, FINE * height))
     draw = ImageDraw.Draw(image)
@@ -84,7 +84,7 @@ def lettering(
 
 
 def strokes(width: int, height: int, seed: int, *, size: int = 20) -> Array:
-    """Lines of made-up characters, each of straight strokes in a box as kanji are; as above."""
+    """Return lines of invented characters of straight strokes, like kanji, as a fine mask."""
     rng = np.random.default_rng(seed)
     side = FINE * size
     out = np.zeros((FINE * height, FINE * width), np.uint8)
@@ -110,7 +110,7 @@ def strokes(width: int, height: int, seed: int, *, size: int = 20) -> Array:
 
 
 def board(width: int, height: int, seed: int) -> Array:
-    """A circuit board: fine parallel tracks, rows of pads, chips and their lettering."""
+    """Return a picture of a circuit board with fine parallel tracks, pads, chips and lettering."""
     rng = np.random.default_rng(seed)
     k = 2
     image = np.full((k * height, k * width, 3), (20, 70, 40), np.uint8)
@@ -145,7 +145,7 @@ def board(width: int, height: int, seed: int) -> Array:
 
 
 def fence(width: int, height: int, period: float, *, duty: float = 0.35) -> Array:
-    """Upright bars and two rails, as a fine mask like that of :func:`lettering`."""
+    """Return a fence of upright bars and two rails, as a fine mask."""
     y, x = np.mgrid[0 : FINE * height, 0 : FINE * width] / FINE
     bars = (x % period) / period < duty
     rails = (y % (height / 2)) < 10
@@ -154,7 +154,7 @@ def fence(width: int, height: int, period: float, *, duty: float = 0.35) -> Arra
 
 
 def tiles(width: int, height: int, period: float, seed: int) -> Array:
-    """A wall of square tiles, each a little different in colour."""
+    """Return a wall of square tiles whose colours differ a little."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 2 * height, 0 : 2 * width] / 2
     shade = rng.normal(0, 0.015, (int(height / period) + 2, int(width / period) + 2, 3))
@@ -167,7 +167,7 @@ def tiles(width: int, height: int, period: float, seed: int) -> Array:
 
 
 def bricks(width: int, height: int, period: float, seed: int) -> Array:
-    """Courses of bricks, every other one shifted by half a brick."""
+    """Return courses of bricks, every other one shifted by half a brick."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 2 * height, 0 : 2 * width] / 2
     course = y // (period / 2)
@@ -180,7 +180,7 @@ def bricks(width: int, height: int, period: float, seed: int) -> Array:
 
 
 def screentone(width: int, height: int, seed: int, *, pitch: float = 6.0) -> Array:
-    """Dots at 45 degrees whose size follows a soft picture, as in printed comics."""
+    """Return dots at 45 degrees whose size follows a soft picture, as in printed comics."""
     rng = np.random.default_rng(seed)
     grey: Array = rng.uniform(0.1, 0.9, (height // 60 + 2, width // 60 + 2)).astype(np.float32)
     grey = cv2.resize(grey, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
@@ -192,7 +192,7 @@ def screentone(width: int, height: int, seed: int, *, pitch: float = 6.0) -> Arr
 
 
 def cutout(picture: Array, size: int, seed: int) -> tuple[Array, Array]:
-    """A blob of a picture: colours and mask, both ``size`` on a side."""
+    """Return the colours and the mask of a blob of a picture, both ``size`` on a side."""
     rng = np.random.default_rng(seed)
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     radius = rng.uniform(0.3, 0.48, 12) * size * 4
@@ -209,5 +209,5 @@ def cutout(picture: Array, size: int, seed: int) -> tuple[Array, Array]:
 
 
 def spread(values: Sequence[float], count: int) -> list[float]:
-    """``count`` of the values, evenly spread."""
+    """Return ``count`` of the values, evenly spread."""
     return [values[i] for i in np.linspace(0, len(values) - 1, count).round().astype(int)]

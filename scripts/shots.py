@@ -1,6 +1,6 @@
 """Shots with known motion, made from the pictures of a training set, for ``cut_clips.py``.
 
-Everything is drawn from a seed. The pictures' sources are in the training set's ``SOURCES.tsv``.
+A seed decides every choice. The pictures' sources are in the training set's ``SOURCES.tsv``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 Array = npt.NDArray[Any]
 
 WIDTH, HEIGHT = 320, 180
-"""Size of a shot; the detectors look at thumbnails anyway."""
+"""Size of a shot; it may be small because the cut detector works on thumbnails."""
 
 
 class Studio:
@@ -48,7 +48,7 @@ class Studio:
     def motion(self, kind: str) -> dict[str, Any]:
         """Return random arguments of :meth:`shot` for a kind of motion.
 
-        Speeds are in frame widths a frame, zoom is a logarithmic rate.
+        Speeds are in frame widths per frame; zoom is a logarithmic rate.
         """
         u, whole = self.random.uniform, self.random.integers
         if kind == "still":

@@ -1,10 +1,10 @@
-"""Counts the kernels and the bytes of a made frame on a GPU, without one.
+"""Count the kernels and bytes of a made frame on a GPU, without a GPU.
 
-Every operator runs on tensors of no content that claim to be on CUDA. An operator counts as one
-kernel that reads its inputs and writes its results once; views count nothing; a convolution adds
-what PyTorch does around cuDNN's: a copy of an input whose pixels do not lie together, and the bias.
-Of the Triton kernels the tensors that they are given count. The copies between host and GPU and
-from one frame of the source to two pairs are left out.
+Every operator runs on fake tensors that claim to be on CUDA. An operator counts as one kernel that
+reads its inputs and writes its results once; views do not count. A convolution also counts what
+PyTorch does around cuDNN: a copy of an input whose pixels are not contiguous, and the bias. A
+Triton kernel counts the tensors that it is given. Copies between host and GPU, and from one source
+frame to two pairs, are left out.
 """
 
 from __future__ import annotations
@@ -88,14 +88,14 @@ VIEWS = {
 
 
 class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Kernels and bytes by kind."""
+    """Counts kernels and bytes by kind."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kernels: dict[str, int] = defaultdict(int)
         self.bytes: dict[str, int] = defaultdict(int)
         self.colour = False
-        """Whether what runs now converts colour, or surveys pictures."""
+        """Whether the running operators convert colour or compute statistics of pictures."""
 
     def add(self, name: str, size: int) -> None:
         """Count one kernel."""
@@ -105,7 +105,7 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count one operator."""
-        # Inference mode keeps operators whole that are made of others.
+        # Inference mode does not decompose composite operators.
         made_of_others = (
             func.namespace == "aten"
             and torch._C._dispatch_has_kernel_for_dispatch_key(
@@ -124,8 +124,7 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "convolution":
             self._convolution(args[0], args[1], args[2], result)
         elif made:
-            # Where the result is an argument (out=, in place) it is read only by operators that
-            # name it first and do not merely fill it.
+            # A result that is an argument (out=, in place) is read too, unless it is only filled.
             ours = {id(x) for x in made}
             fills = name in ("copy_", "zero_", "fill_") or "out" in (kwargs or {})
             read = sum(_size(x) for x in used if not (fills and id(x) in ours))
@@ -143,7 +142,7 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _size(x: Tensor) -> int:
-    """Return the bytes of a tensor, each of an expanded one's counted once."""
+    """Return the bytes of a tensor; elements that expand repeats count once."""
     count = 1
     for length, stride in zip(x.shape, x.stride(), strict=True):
         count *= length if stride else 1
@@ -152,7 +151,7 @@ def _size(x: Tensor) -> int:
 
 @contextmanager
 def counted(count: Count) -> Iterator[None]:
-    """Count Triton's kernels in place of running them."""
+    """Count Triton kernels instead of running them."""
     original = launch.launch
 
     def instead(kernel: Any, _grid: object, *arguments: object, **constants: object) -> None:
@@ -161,9 +160,9 @@ def counted(count: Count) -> Iterator[None]:
         y, out, side = (arguments[place] if place < len(arguments) else None for place in (0, 4, 5))
         if kernel.__name__ == "_bias_prelu" and y is out:
             assert isinstance(y, Tensor)
-            size += _size(y)  # in place: read and written
+            size += _size(y)  # The kernel works in place: it reads and writes this tensor.
             if side is not y:
-                # The side goes elsewhere and is not written here.
+                # The side channels are written to another tensor.
                 assert isinstance(side, Tensor)
                 size -= _size(side)
         if kernel.__name__ == "_place":
@@ -186,7 +185,7 @@ def _border(arguments: tuple[object, ...]) -> int:
 
 
 def measure(network: IFRNet, width: int, height: int, *, kernels: bool) -> Count:
-    """Count what a made frame at 2x takes: one frame to RGB, one pair, one picture, one back."""
+    """Count a made frame at 2x: one frame to RGB, one pair, one picture, one frame to YUV."""
     network = aligned(network, 8, encoder=kernels)
     layout = Layout(
         width=width,

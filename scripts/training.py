@@ -1,10 +1,11 @@
-"""How much making the data slows training: samples/s with it, and with one constant sample.
+"""Measure how much the data slows training: samples/s with it, and with one constant sample.
 
     python scripts/training.py TRAINING_SET [--crop 256 --batch 32 --workers 16]
     torchrun --nproc-per-node 2 scripts/training.py TRAINING_SET
 
-TRAINING_SET has folders ``backgrounds`` and ``sprites`` of pictures. Both take turns, in runs of
---steps steps; the first third of each run, in which worker processes start, does not count.
+TRAINING_SET has folders ``backgrounds`` and ``sprites`` of pictures. The data and the constant
+sample take turns, in runs of --steps steps. The first third of each run, in which worker processes
+start, does not count.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def main() -> None:
             for name, contender in contenders.items():
                 speeds[name].append(speed(contender, device, arguments))
     if not all(map(all, speeds.values())):
-        return  # not the first process
+        return  # This is not the first process.
     for name, values in speeds.items():
         each = ", ".join(f"{value:.2f}" for value in values)
         sys.stdout.write(f"{name:<9}{statistics.median(values):8.2f} samples/s ({each})\n")

@@ -1,4 +1,4 @@
-"""Clips that the tests make: moving shapes, in any format, from numpy arrays."""
+"""Clips and fixtures for the tests: moving shapes in any format, made from arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ core = vs.core
 
 
 def clip_from(pictures: Sequence[np.ndarray], *, fps: tuple[int, int] = (24, 1)) -> vs.VideoNode:
-    """RGBS pictures (H, W, 3) in [0, 1] as a clip."""
+    """Return pictures (H, W, 3) in [0, 1] as an RGBS clip."""
     height, width, _ = pictures[0].shape
     blank = core.std.BlankClip(
         width=width,
@@ -41,7 +41,7 @@ def clip_from(pictures: Sequence[np.ndarray], *, fps: tuple[int, int] = (24, 1))
 
 
 def scene(n: int, width: int, height: int, *, seed: int = 0, speed: float = 2.0) -> np.ndarray:
-    """A textured background that pans and a disc that moves against it, at time ``n``."""
+    """Return a picture at time ``n`` of a panning background and a disc that moves against it."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     waves = rng.uniform(0.05, 0.35, (4, 2))
@@ -58,7 +58,7 @@ def scene(n: int, width: int, height: int, *, seed: int = 0, speed: float = 2.0)
 def moving(
     length: int = 6, width: int = 64, height: int = 48, format: int = vs.YUV420P8, seed: int = 0
 ) -> vs.VideoNode:
-    """A clip of :func:`scene` in ``format``."""
+    """Return a clip of :func:`scene` in ``format``."""
     rgb = clip_from([scene(n, width, height, seed=seed) for n in range(length)])
     if format == vs.RGBS:
         return rgb
@@ -68,24 +68,24 @@ def moving(
 
 
 def planes(frame: vs.VideoFrame) -> list[np.ndarray]:
-    """Copies of a frame's planes."""
+    """Return copies of a frame's planes."""
     return [np.array(frame[p]) for p in range(frame.format.num_planes)]
 
 
 def same(a: vs.VideoFrame, b: vs.VideoFrame) -> bool:
-    """Whether every sample of two frames is equal."""
+    """Return whether every sample of two frames is equal."""
     return all(np.array_equal(x, y) for x, y in zip(planes(a), planes(b), strict=True))
 
 
 def psnr(a: np.ndarray, b: np.ndarray, peak: float = 1.0) -> float:
-    """In dB."""
+    """Return the PSNR in dB, limited by a mean squared error of 1e-20."""
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float(10 * np.log10(peak**2 / max(error, 1e-20)))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Small pictures: with more threads and a busy neighbour, these only wait for each other."""
+    """Run PyTorch with one thread, because several threads only slow small pictures."""
     torch.set_num_threads(1)
 
 
@@ -98,7 +98,7 @@ class Counter:
 
 @pytest.fixture
 def network_runs(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    """How often the network has decoded a picture since the test began."""
+    """Count how often an interpolator has made a picture since the test began."""
     from vsifrnet.engine.interpolator import Interpolator
 
     counter = Counter()
@@ -113,12 +113,12 @@ def network_runs(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
 
 def picture(n: float, width: int = 96, height: int = 64, seed: int = 0) -> Tensor:
-    """:func:`scene` as a tensor (3, H, W)."""
+    """Return :func:`scene` as a tensor (3, H, W)."""
     return torch.from_numpy(scene(n, width, height, seed=seed).transpose(2, 0, 1).copy())
 
 
 def both_ways(work: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
-    """The plain result and the one of inference mode."""
+    """Return the results of ``work`` with ``no_grad`` and with ``inference_mode``."""
     with torch.no_grad():
         plain = work()
     with torch.inference_mode():
@@ -127,7 +127,7 @@ def both_ways(work: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="session")
 def network() -> IFRNet:
-    """The model in the package, fp32, on the CPU."""
+    """Return the model in the package, fp32, on the CPU."""
     return prepare(load_weights().build(), backend.resolve("cpu", "fp32"))
 
 
@@ -136,7 +136,7 @@ type SetThreads = Callable[[int], None]
 
 @pytest.fixture
 def torch_threads() -> Iterator[SetThreads]:
-    """Sets PyTorch's number of threads until the test ends."""
+    """Return a function that sets PyTorch's number of threads until the test ends."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""What each container and codec keeps of what a source says about its picture, by ffprobe.
+"""The table of what each container and codec keeps of a source's metadata, read by ffprobe.
 
 ``python tests/container_table.py`` writes the table into docs/containers.md.
 """

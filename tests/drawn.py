@@ -12,7 +12,7 @@ Array = npt.NDArray[np.float64]
 
 
 def picture(seed: int, height: int, width: int, shapes: int = 40) -> Array:
-    """Discs and boxes with sharp edges on a flat ground, in 16..235."""
+    """Return random discs and boxes with sharp edges on a flat ground, in 16..235."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     canvas = np.full((height, width), random.uniform(16, 235))
@@ -29,14 +29,14 @@ def picture(seed: int, height: int, width: int, shapes: int = 40) -> Array:
 
 
 def shifted(canvas: Array, x: float, height: int, width: int) -> Array:
-    """The part of ``canvas`` that begins x pixels from its left, linearly interpolated."""
+    """Return the part of ``canvas`` that begins x pixels from its left, linearly interpolated."""
     whole, part = int(x), x - int(x)
     left, right = (canvas[:height, whole + i : whole + i + width] for i in (0, 1))
     return left * (1 - part) + right * part
 
 
 def clip_of(frames: Sequence[Array], format: int = vs.GRAY8) -> vs.VideoNode:
-    """A clip of these values in each plane; integers are rounded."""
+    """Return a clip that has ``frames`` in each plane, rounded for integer formats."""
     height, width = frames[0].shape
     blank = vs.core.std.BlankClip(
         width=width, height=height, format=format, length=len(frames), fpsnum=24, keep=True

@@ -1,4 +1,4 @@
-"""What tests put in the place of CUDA."""
+"""Stand-ins for CUDA graphs and for a device's memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vsifrnet.engine.memory import DeviceMemory
 def replaying(
     work: Callable[[], Tensor | None],
 ) -> tuple[Tensor | None, Callable[[], None]]:
-    """What CUDA graphs do, on the CPU: the same work on the same tensors, result in place."""
+    """Do what a CUDA graph does, on the CPU: repeat work on the same tensors, result in place."""
     result = work()
 
     def replay() -> None:
@@ -25,7 +25,7 @@ def replaying(
 
 
 class FakeMemory(DeviceMemory):
-    """A device of ``size`` bytes whose allocator keeps what is ``cached`` until it is released."""
+    """A device of ``size`` bytes whose allocator caches memory until it is released."""
 
     limited = True
 

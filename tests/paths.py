@@ -1,4 +1,4 @@
-"""Where the tests find the repository's own files."""
+"""Paths of the repository's files that tests use."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from vsifrnet.network import IFRNet
 
 
 def formula_weights(model: IFRNet) -> None:
-    """Fill ``model`` by the formula under which the official code was run."""
+    """Fill ``model`` with the formula weights with which the official code was run."""
     state = model.state_dict()
     for i, key in enumerate(sorted(state)):
         shape = tuple(state[key].shape)

@@ -1,8 +1,8 @@
-"""Run an exported IFRNet in ncnn: ``run_ncnn.py FOLDER WARP`` (used by test_convert.py).
+"""Run an exported IFRNet in ncnn: ``run_ncnn.py FOLDER WARP`` (used by test_ncnn.py).
 
 FOLDER holds ifrnet.param, ifrnet.bin and inputs.npz with in0, in1 and in2, each (C, H, W); out0
-is written to out0.npy. WARP is the type of the warp layer, which ncnn does not have. A process of
-its own, so that nothing of ncnn outlives it.
+is written to out0.npy. WARP is the type of the warp layer, which ncnn does not have. It runs in its
+own process, so that nothing of ncnn outlives it.
 """
 
 import os

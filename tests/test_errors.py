@@ -1,4 +1,4 @@
-"""Bad input: a vs.Error that names the argument, its value and what is accepted."""
+"""Bad input raises a vs.Error that names the argument, its value and what is accepted."""
 
 from __future__ import annotations
 

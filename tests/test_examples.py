@@ -1,4 +1,4 @@
-"""Every script of examples/ runs, on a piece of a real clip, and shows what it says."""
+"""Every script of examples/ runs on a part of a real clip and does what it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be written where: no file that was there is lost."""
+"""Tests of atomic writing: no file that existed is lost."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""The filter as its users see it: frames, times, props, order, cuts."""
+"""The filter as its users see it: frames, times, props, order and cuts."""
 
 from __future__ import annotations
 

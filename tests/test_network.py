@@ -1,4 +1,4 @@
-"""The network against the outputs of the official code, and its forms against each other."""
+"""The network equals the official code's outputs, and its forms equal each other."""
 
 from __future__ import annotations
 

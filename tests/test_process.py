@@ -1,4 +1,4 @@
-"""What can only be seen from outside: imports, stdout, vspipe, memory over reloads."""
+"""Tests from outside: imports, stdout, vspipe, and memory over reloads."""
 
 from __future__ import annotations
 

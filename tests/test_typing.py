@@ -1,4 +1,4 @@
-"""The types of the public call, as a type checker sees them in a user's script."""
+"""A type checker accepts right calls of the filter and refuses wrong ones."""
 
 from __future__ import annotations
 

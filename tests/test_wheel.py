@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what a user installs is whole, without the checkout beside it."""
+"""The wheel and the sdist are complete, without the checkout beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small training data that the tests of training make for themselves."""
+"""Small training data that is made for the tests of training."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def picture(shift_x: float, shift_y: float, height: int = 64, width: int = 96) -> np.ndarray:
-    """A smooth picture, moved."""
+    """Return a smooth picture, shifted."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     x, y = x - shift_x, y - shift_y
     waves = (np.sin(x / 5) + np.cos(y / 7), np.cos(x / 9 + y / 6), np.sin(x / 8 - y / 5))
@@ -27,7 +27,7 @@ def write_triplets(root: Path, count: int = 4) -> None:
 
 
 def make_assets(folder: Path) -> Path:
-    """A few smooth backgrounds and round cut-outs."""
+    """Write a few smooth backgrounds and round cut-outs; return the folder."""
     rng = np.random.default_rng(0)
     for kind, count in (("backgrounds", 16), ("sprites", 16)):
         (folder / kind).mkdir(parents=True)

@@ -98,7 +98,7 @@ ARGUMENTS: dict[str, Argument] = {
         PRECISIONS,
     ),
     "num_streams": Argument(
-        "int", None, "1 to 32; pairs of frames that are interpolated at once; None: 2"
+        "int", None, "1 to 32; pairs of frames interpolated at once; None: 2 (1 on one core)"
     ),
     "auto_download": Argument(
         "bool", False, "download a named model that is not on this machine yet"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TypeGuard
 
 import vapoursynth as vs
 
-from vsifrnet.argument_table import AUTO, HALVINGS, SCALES
+from vsifrnet.argument_table import HALVINGS
 from vsifrnet.errors import InputError
 from vsifrnet.graph.frames import MATRICES
 from vsifrnet.graph.timecodes import Timecodes, frame_times
@@ -148,18 +149,13 @@ def check_int(name: str, value: object, low: int, high: int | None = None) -> No
 def check_choice(name: str, value: object, accepted: tuple[object, ...]) -> None:
     """Refuse a value that is not one of ``accepted``."""
     # Fraction(1, 2) and an array of one number are equal to an accepted float, but fail later.
-    kind = str if isinstance(accepted[0], str) else int | float
-    if isinstance(value, bool) or not isinstance(value, kind) or value not in accepted:
+    if not (isinstance(value, str) or _is_number(value)) or value not in accepted:
         listed = ", ".join(repr(choice) for choice in accepted)
         raise InputError(f"{name}={value!r}: must be one of {listed}")
 
 
-def check_scale(value: object) -> None:
-    """Refuse anything but "auto" and the resolutions of the flow."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and value in SCALES) and not (isinstance(value, str) and value == AUTO):
-        listed = ", ".join(repr(choice) for choice in (AUTO, *SCALES))
-        raise InputError(f"scale={value!r}: must be one of {listed}")
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_bool(name: str, value: object) -> None:
@@ -170,14 +166,13 @@ def check_bool(name: str, value: object) -> None:
 
 def check_unit(name: str, value: object) -> None:
     """Refuse anything but a number in (0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+    if not _is_number(value) or not 0 < value <= 1:
         raise InputError(f"{name}={value!r}: must be above 0 and at most 1")
 
 
 def check_up_to(name: str, value: object, most: float) -> None:
     """Refuse anything but a number from 0 to ``most``."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= most:  # type: ignore[operator]
+    if not _is_number(value) or not 0 <= value <= most:
         raise InputError(f"{name}={value!r}: must be a number from 0 to {most}")
 
 

@@ -88,7 +88,7 @@ def ifrnet(
         device: None (CUDA if there is a GPU, else the CPU), "cpu", "cuda", "cuda:1", or an index.
         precision: "auto", "fp32", "fp16" or "bf16"; see :func:`vsifrnet.engine.backend.resolve`.
         num_streams: how many pairs of frames are interpolated at once; on the CPU they share the
-            cores. None is 2.
+            cores. None is 2, or 1 where PyTorch has one thread.
         auto_download: download a named model that is not on this machine yet.
 
     Raises:
@@ -97,7 +97,7 @@ def ifrnet(
     try:
         arguments.check_clip(clip)
         timeline = arguments.timeline(clip, multi, fps_num, fps_den, timecodes)
-        arguments.check_scale(scale)
+        arguments.check_choice("scale", scale, (argument_table.AUTO, *argument_table.SCALES))
         arguments.check_bool("ensemble", ensemble)
         arguments.check_bool("sc", sc)
         arguments.check_bool("auto_download", auto_download)

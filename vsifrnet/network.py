@@ -190,8 +190,7 @@ class Synthesis:
 class IFRNet(nn.Module):
     """The network; its state dict has the official key layout (104 tensors).
 
-    ``sampling`` is how the final blend samples the pictures, a property of the weights. Features
-    are always sampled bilinearly.
+    ``sampling`` is how the final blend samples the pictures; features are sampled bilinearly.
     """
 
     operators = EAGER

@@ -1,4 +1,4 @@
-"""``vsifrnet frames``."""
+"""Tests of ``vsifrnet frames``."""
 
 import json
 import shutil

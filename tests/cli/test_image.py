@@ -1,4 +1,4 @@
-"""``vsifrnet image`` and the picture files beneath it."""
+"""Tests of ``vsifrnet image`` and of reading and writing pictures."""
 
 from fractions import Fraction
 

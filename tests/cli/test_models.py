@@ -1,4 +1,4 @@
-"""``vsifrnet models`` as users type it."""
+"""Tests of ``vsifrnet models``."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The correctness checks of tools/gpu-check.sh as tests, where there is a card."""
+"""The correctness checks of tools/gpu-check.sh as tests, which need a GPU."""
 
 from __future__ import annotations
 

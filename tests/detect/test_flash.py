@@ -1,4 +1,4 @@
-"""Flashes: no ghost beside one, and no held frame where only the light changes."""
+"""Flashes leave no ghost beside them, and changes of light are not held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal means every sample; held means the same drawing, and no slow motion."""
+"""Equal frames must match in every sample; held frames show one drawing and no slow motion."""
 
 from __future__ import annotations
 

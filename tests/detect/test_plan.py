@@ -1,4 +1,4 @@
-"""Which frames are interpolated between: the decision against a plain second definition."""
+"""The plan is compared with a plain second definition of which frames a gap lies between."""
 
 from random import Random
 

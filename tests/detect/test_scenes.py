@@ -1,4 +1,4 @@
-"""The cut detector finds known cuts and nothing else, in every format, frame by frame alike."""
+"""The cut detector finds known cuts and nothing else, in every format and order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each Triton kernel against the eager operator, on the CPU by Triton's interpreter.
+"""Tests of each Triton kernel against the eager operator, on the CPU by Triton's interpreter.
 
 ``test_kernels.py`` runs this file in a process of its own, with ``TRITON_INTERPRET=1``, because
 Triton reads that when its functions are defined.

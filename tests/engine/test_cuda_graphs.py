@@ -1,4 +1,4 @@
-"""Recordings, with a recorder that does on the CPU what CUDA graphs do."""
+"""Recordings are tested with a recorder that does on the CPU what CUDA graphs do."""
 
 from __future__ import annotations
 

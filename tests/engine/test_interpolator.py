@@ -1,4 +1,4 @@
-"""Padding, several times of one pair, mirrored runs, halving, precision."""
+"""Tests of padding, several times of a pair, mirrored runs, halving and precision."""
 
 from __future__ import annotations
 

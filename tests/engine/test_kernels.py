@@ -1,4 +1,4 @@
-"""The Triton kernels on the CPU: by Triton's interpreter, in processes of their own."""
+"""The Triton kernels run on the CPU by Triton's interpreter, in separate processes."""
 
 from __future__ import annotations
 

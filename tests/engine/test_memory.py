@@ -1,4 +1,4 @@
-"""A full device: which errors say so, how the workers go on, and what is given back."""
+"""A full device is recognised, the workers go on, and memory is given back."""
 
 from __future__ import annotations
 

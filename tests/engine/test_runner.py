@@ -1,4 +1,4 @@
-"""The memory that a runner needs."""
+"""Tests of the memory that a runner needs."""
 
 from __future__ import annotations
 

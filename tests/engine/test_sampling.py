@@ -1,4 +1,4 @@
-"""How the last blend samples: bicubic against brute force, and as a property of the weights."""
+"""Bicubic sampling equals brute force, and the sampling is a property of the weights."""
 
 from __future__ import annotations
 

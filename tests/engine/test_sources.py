@@ -1,4 +1,4 @@
-"""Source frames: read once, kept on the device in bounded number."""
+"""Source frames are read once, and a bounded number is kept on the device."""
 
 from __future__ import annotations
 

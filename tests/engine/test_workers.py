@@ -1,4 +1,4 @@
-"""Workers: the same pictures in any order, shared cores, fewer workers on a full device."""
+"""Workers make the same pictures in any order, share the cores, and survive a full device."""
 
 from __future__ import annotations
 

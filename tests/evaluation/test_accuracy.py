@@ -1,4 +1,4 @@
-"""The official protocols on tiny data sets in the official layouts."""
+"""The official protocols are tested on tiny data sets in the official layouts."""
 
 import json
 from fractions import Fraction
@@ -157,7 +157,7 @@ def test_middlebury_pads_with_zeros_to_640x480():
     assert padded.shape == (3, 480, 640)
     assert padded[:, 380:].abs().sum() == padded[:, :, 420:].abs().sum() == 0
     assert torch.equal(padding.remove(padded, 380, 420), picture)
-    with pytest.raises(ValueError, match="larger than the protocol allows"):
+    with pytest.raises(ValueError, match="must not be larger than the protocol's frame"):
         padding.apply(torch.rand(3, 481, 640))
 
 

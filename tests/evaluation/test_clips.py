@@ -1,4 +1,4 @@
-"""``vsifrnet bench clips`` on a small clip made here."""
+"""Tests of ``vsifrnet bench clips`` on a small clip that is made here."""
 
 import json
 
@@ -84,7 +84,9 @@ def test_command(clip, tmp_path, capsys):
         assert strip.size == (5 * WIDTH, HEIGHT)
     assert main(["bench", "clips", str(clip), "--frames", "9", "--json", *common]) == 0
     scores = json.loads(capsys.readouterr().out)
-    mine = [score["psnr"] for score in scores if score["method"] == "IFRNet"]
+    # JSON has null for the infinite PSNR of an equal picture, which counts as 60 dB.
+    psnrs = [score["psnr"] for score in scores if score["method"] == "IFRNet"]
+    mine = [60.0 if psnr is None else min(psnr, 60.0) for psnr in psnrs]
     assert np.mean(mine) == pytest.approx(ifrnet, abs=0.006)
 
 

@@ -1,4 +1,4 @@
-"""What the speed benchmark compares does the same work."""
+"""The contenders of the speed benchmark do the same work."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The counted cost of the network."""
+"""Tests of the network's counted cost."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The metrics against the official code's values and against scikit-image."""
+"""The metrics equal the official code's values and scikit-image's."""
 
 import numpy as np
 import pytest

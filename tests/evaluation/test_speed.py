@@ -1,4 +1,4 @@
-"""``vsifrnet bench speed`` on tiny clips: what it prints and how it ends."""
+"""Tests of ``vsifrnet bench speed`` on tiny clips: its output and its exit codes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``vsifrnet bench clips --assets``: synthetic motion, and networks without the filter."""
+"""Tests of ``vsifrnet bench clips --assets`` and of networks without the filter."""
 
 import csv
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Alpha of frames that are made: it moves as the picture does."""
+"""The alpha of made frames moves as the picture does."""
 
 from fractions import Fraction
 
@@ -104,11 +104,13 @@ def test_it_is_blended_at_cuts():
     assert planes(frame)[0][0, 0] == pytest.approx(128 / (255 + 128), abs=0.01)
 
 
-def test_alpha_of_another_size_is_refused():
-    clip = moving(2, 96, 64)
+@pytest.mark.parametrize("cut", [False, True])
+def test_alpha_of_another_size_is_refused(cut):
+    clip = moving(2, 96, 64).std.SetFrameProps(_SceneChangeNext=int(cut))
     other = core.std.BlankClip(clip, width=48, height=32, format=vs.GRAY8)
-    out = ifrnet(clip.std.ClipToProp(other), sc=False, device="cpu")
-    with pytest.raises(vs.Error, match="_Alpha is Gray8 of 48x32: must be GRAY of 96x64"):
+    out = ifrnet(clip.std.ClipToProp(other), sc_mode="blend", device="cpu")
+    message = "frame 1: _Alpha is Gray8 of 48x32: must be GRAY of 96x64"
+    with pytest.raises(vs.Error, match=message):
         out.get_frame(1)
 
 

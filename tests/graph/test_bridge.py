@@ -1,4 +1,4 @@
-"""Held drawings bridged: which pictures, at which times, and how often the network runs."""
+"""Held drawings are bridged: the pictures, their times, and the number of network runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the filter does at a cut."""
+"""Tests of what the filter shows at a cut."""
 
 from __future__ import annotations
 

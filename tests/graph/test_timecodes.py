@@ -1,4 +1,4 @@
-"""Timecode files read exactly, and refused by name."""
+"""Timecode files are read exactly, or refused by an error that names the line."""
 
 from __future__ import annotations
 

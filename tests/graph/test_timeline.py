@@ -1,4 +1,4 @@
-"""The timeline against brute force."""
+"""The timeline is compared with brute force."""
 
 from fractions import Fraction
 from math import floor

@@ -1,4 +1,4 @@
-"""YUV converted by tensors, as on a GPU: equal to core.resize, and the filter's frames with it."""
+"""YUV that tensors convert, as on a GPU, equals core.resize, and so do the filter's frames."""
 
 from __future__ import annotations
 

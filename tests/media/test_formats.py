@@ -1,4 +1,4 @@
-"""Pixel formats: what encoders of few formats make of a video."""
+"""Tests of encoders that have few pixel formats."""
 
 import av
 import numpy as np

@@ -1,4 +1,4 @@
-"""Videos that are to be shown turned."""
+"""Tests of videos whose metadata says that they are shown turned."""
 
 import av
 import numpy as np

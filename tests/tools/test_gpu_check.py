@@ -1,4 +1,4 @@
-"""tools/gpu-check.sh on the CPU: a dry run of every step, and a step that is cut off."""
+"""tools/gpu-check.sh on the CPU: it runs every step dry, and survives a step that is cut off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cartoon that models are measured on, and what the packaged model makes of it."""
+"""Tests of the cartoon on which models are measured, with the packaged model."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""Real pictures: layouts, augmentation of pictures and flow together, videos, teachers."""
+"""Tests of real pictures: layouts, augmentation with flow, videos and teachers."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Lettering and repeated structure in the synthetic motion, with fonts that the tests make."""
+"""Tests of lettering and patterns in the synthetic motion, with fonts made by the tests."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The losses against the official code's values and against plain loops."""
+"""The losses equal the official code's values and plain loops."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Muon, and the learning rates over a run."""
+"""Tests of Muon, and of the learning rates over a run."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Runs: killed and resumed, shared by two processes, and ended by what can go wrong."""
+"""Runs are killed and resumed, shared by two processes, and ended by whatever can go wrong."""
 
 import os
 import re

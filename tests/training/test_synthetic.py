@@ -1,7 +1,8 @@
-"""Layered synthetic motion: exact flow, exact middle frames, and the same sample every time."""
+"""Layered synthetic motion has exact flow and frames, and the same sample every time."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -172,6 +173,17 @@ def test_a_codec_gives_the_last_pictures_back_in_order(codec):
     for before, after in zip(pictures[-3:], decoded, strict=True):
         assert after.shape == before.shape
         assert np.abs(after.astype(int) - before).mean() < 3
+
+
+def test_vp8_does_not_adapt_to_the_time_that_it_has(monkeypatch):
+    rng = np.random.default_rng(0)
+    canvas = cv2.resize(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8), (104, 104))
+    pictures = [canvas[2 * n : 2 * n + 64, 3 * n : 3 * n + 64] for n in range(6)]
+    decoded = degrade.through_codec(pictures, "libvpx", 20, last=3)
+    # At this rate an encoder that adapts chooses its fastest settings.
+    monkeypatch.setattr(degrade, "RATE", 100_000)
+    hurried = degrade.through_codec(pictures, "libvpx", 20, last=3)
+    assert all(map(np.array_equal, decoded, hurried))
 
 
 def test_held_out_pictures_are_not_trained_on(assets_folder):

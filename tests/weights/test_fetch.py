@@ -1,4 +1,4 @@
-"""Downloads against a local server that misbehaves on purpose (loopback only)."""
+"""Downloads from a local server that misbehaves on purpose (loopback only)."""
 
 import dataclasses
 import http.server

@@ -1,4 +1,4 @@
-"""Loading: what is right loads exactly, what is damaged or hostile is refused by name."""
+"""Right weights load exactly; damaged or hostile files are refused by name."""
 
 import io
 import os

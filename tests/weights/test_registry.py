@@ -1,4 +1,4 @@
-"""The registry's data: complete, consistent, and honest about the packaged file."""
+"""The registry is complete and consistent, and right about the packaged file."""
 
 import re
 from dataclasses import FrozenInstanceError

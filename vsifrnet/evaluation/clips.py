@@ -26,6 +26,7 @@ from vsifrnet.detect import scenes
 from vsifrnet.engine.interpolator import Interpolator
 from vsifrnet.errors import InputError
 from vsifrnet.evaluation import metrics
+from vsifrnet.evaluation.arrays import rgb_frame
 from vsifrnet.evaluation.methods import Method
 from vsifrnet.evaluation.report import strip
 from vsifrnet.media.source import open_source
@@ -207,9 +208,7 @@ def _rgb(clip: vs.VideoNode, matrix: int) -> vs.VideoNode:
 
 
 def _tensor(clip: vs.VideoNode, n: int) -> Tensor:
-    with clip.get_frame(n) as frame:
-        planes = np.stack([np.asarray(frame[p]) for p in range(3)])
-    return torch.from_numpy(planes).float() / 255
+    return torch.from_numpy(rgb_frame(clip, n)).float() / 255
 
 
 def _eight_bit(picture: Tensor) -> Tensor:

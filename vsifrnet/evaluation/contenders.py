@@ -15,7 +15,6 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 import vapoursynth as vs
 from torch import Tensor
@@ -122,18 +121,12 @@ def _official(clip: vs.VideoNode, task: Task) -> vs.VideoNode:
     right, bottom = _padding(clip.width, clip.height, task.flow_scale)
 
     def tensor(frame: vs.VideoFrame) -> torch.Tensor:
-        planes = np.stack([np.asarray(frame[p]) for p in range(3)])
-        picture = torch.from_numpy(planes).to(device, dtype)[None]
+        picture = frames.read(frame).to(device, dtype)[None]
         return torch.nn.functional.pad(picture, (0, right, 0, bottom))
 
     def interpolate(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         made = network(tensor(f[0]), tensor(f[1]), scale=task.flow_scale)
-        picture = made[0, :, : clip.height, : clip.width]
-        array = picture.float().cpu().numpy()
-        frame = f[0].copy()
-        for p in range(3):
-            np.copyto(np.asarray(frame[p]), array[p])
-        return frame
+        return frames.write(made[0, :, : clip.height, : clip.width], like=f[0])
 
     def make(rgb: vs.VideoNode) -> vs.VideoNode:
         return rgb.std.ModifyFrame([rgb, rgb[1:] + rgb[-1]], interpolate)

@@ -52,7 +52,9 @@ class Padding:
         height, width = picture.shape[1:]
         amounts = self.amounts(height, width)
         if min(amounts) < 0:
-            raise InputError(f"picture of {width}x{height}: larger than the protocol's frame")
+            raise InputError(
+                f"picture of {width}x{height}: must not be larger than the protocol's frame"
+            )
         # The command line imports this module for the benchmarks' names, without PyTorch.
         import torch.nn.functional as F
 

@@ -15,6 +15,7 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vsifrnet.engine.interpolator import Interpolator
+from vsifrnet.evaluation.arrays import clip_from, planes_of
 from vsifrnet.evaluation.clips import Clip, Frame, prepare_clip
 from vsifrnet.evaluation.methods import Method
 from vsifrnet.training.data.assets import Assets
@@ -47,18 +48,8 @@ def clip_of(data: DataSet, count: int, methods: Mapping[str, Method]) -> Clip:
     """Turn the first ``count`` samples of a data set (t = 1/2) into a 4:2:0 clip of triplets."""
     samples = [data.sample(index) for index in range(count)]
     pictures = [picture for s in samples for picture in (s.img0, s.imgt, s.img1)]
-    height, width, _ = pictures[0].shape
-    blank = vs.core.std.BlankClip(
-        format=vs.RGB24, width=width, height=height, length=len(pictures), keep=True
-    )
-
-    def put(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for plane in range(3):
-            np.copyto(np.asarray(frame[plane]), pictures[n][..., plane])
-        return frame
-
-    whole = blank.std.ModifyFrame(blank, put).resize.Bicubic(format=vs.YUV420P8, matrix_s="170m")
+    whole = clip_from(planes_of(pictures), vs.RGB24)
+    whole = whole.resize.Bicubic(format=vs.YUV420P8, matrix_s="170m")
     kept = whole.std.SelectEvery(3, [0, 2])
     return prepare_clip(whole, kept, methods, [(3 * i + 1, 4 * i + 1) for i in range(count)])
 

@@ -13,6 +13,7 @@ import vapoursynth as vs
 
 from vsifrnet.argument_table import AUTO
 from vsifrnet.engine.backend import Backend, resolve
+from vsifrnet.evaluation.arrays import clip_from
 from vsifrnet.media.source import index
 
 __all__ = ["Task", "moving", "source"]
@@ -76,16 +77,8 @@ def moving(width: int, height: int, length: int) -> vs.VideoNode:
         coarse, size=(height + 2 * STEPS, width + 2 * STEPS), mode="bicubic"
     ).clamp(0, 1)[0]
 
-    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        frame = f.copy()
-        for p in range(3):
-            np.copyto(np.asarray(frame[p]), large[p].numpy())
-        return frame
-
-    still = core.std.BlankClip(
-        format=vs.RGBS, width=large.shape[2], height=large.shape[1], length=1, fpsnum=24
-    )
-    still = still.std.ModifyFrame(still, fill).resize.Bicubic(format=vs.YUV420P8, matrix=1)
+    still = clip_from([list(large.numpy())], vs.RGBS)
+    still = still.resize.Bicubic(format=vs.YUV420P8, matrix=1)
     still.get_frame(0).close()
     views = [
         still.std.CropAbs(width=width, height=height, left=2 * k, top=2 * k) for k in range(STEPS)

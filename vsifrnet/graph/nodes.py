@@ -7,7 +7,8 @@ requests none itself, so that frame n depends on n and the source alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import vapoursynth as vs
 
@@ -16,7 +17,6 @@ from vsifrnet.detect.plan import Gap, Kind
 from vsifrnet.engine.alpha import blend
 from vsifrnet.engine.backend import explain
 from vsifrnet.engine.workers import Workers
-from vsifrnet.errors import InputError
 from vsifrnet.graph.frames import Colour
 from vsifrnet.graph.timeline import Position, Timeline
 from vsifrnet.graph.transport import RGB, Transport
@@ -39,6 +39,15 @@ class WarnOnce:
             log.warning(f"ifrnet: {message}", *values)
 
 
+@contextmanager
+def _naming(n: int) -> Iterator[None]:
+    """Turn any error into a ``vs.Error`` that names the output frame ``n``."""
+    try:
+        yield
+    except Exception as error:
+        raise vs.Error(f"ifrnet: frame {n}: {explain(error)}") from error
+
+
 class Make:
     """ModifyFrame callback that makes the frame between two source frames with the network."""
 
@@ -55,7 +64,7 @@ class Make:
         """Make frame ``n``; ``f`` is the pair, the left frame's props, and the plan's frame."""
         first, following, left, planned = f
         gap = Gap.read(planned.props)
-        try:
+        with _naming(n):
             made = self._workers.make(
                 self._slot,
                 self._transport.source(gap.first, first),
@@ -64,8 +73,6 @@ class Make:
                 self._transport.from_rgb(Colour.of(left.props)),
             )
             return self._transport.write(made, like=first)
-        except Exception as error:
-            raise vs.Error(f"ifrnet: frame {n}: {explain(error)}") from error
 
 
 class Blend:
@@ -78,9 +85,10 @@ class Blend:
     def __call__(self, n: int, f: Sequence[vs.VideoFrame]) -> vs.VideoFrame:
         """Blend frame ``n``; ``f`` is the left and the right frame as RGB."""
         phase = float(self._timeline.position(n).phase)
-        left, right = (self._transport.source(n, frame).samples for frame in f)
-        pair = [img.float().nan_to_num_(0.0, 1.0, 0.0) for img in (left, right)]
-        return self._transport.write(blend(pair[0], pair[1], phase), like=f[0])
+        with _naming(n):
+            left, right = (self._transport.source(n, frame).samples for frame in f)
+            pair = [img.float().nan_to_num_(0.0, 1.0, 0.0) for img in (left, right)]
+            return self._transport.write(blend(pair[0], pair[1], phase), like=f[0])
 
 
 class Finish:
@@ -107,10 +115,8 @@ class Finish:
         """
         colour, alpha = Colour.of(left.props), "_Alpha" in left.props
         if (made, colour, alpha) not in self._finished:
-            try:
+            with _naming(n):
                 colour.check(self._left.format)
-            except InputError as error:
-                raise vs.Error(f"ifrnet: frame {n}: {error}") from error
             if self._left.format.color_family == vs.YUV and colour.matrix is None:
                 self._warn("frames without _Matrix are taken as matrix=%d", self._matrix)
             if left.props.get("_FieldBased", 0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from vsifrnet.training.data.sample import Field, Sample
 
 __all__ = [
     "augment",
+    "changed_by_chance",
     "crop",
     "enlarge",
     "flip_horizontally",
@@ -39,13 +40,23 @@ def augment(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
     height, width = sample.imgt.shape[:2]
     top, left = rng.integers(0, height - size + 1), rng.integers(0, width - size + 1)
     sample = crop(sample, int(top), int(left), size)
-    for chance, change in (
+    changes = (
         (0.5, reverse_channels),
         (0.3, flip_vertically),
         (0.5, flip_horizontally),
         (0.05, rotate),
         (0.5, reverse_time),
-    ):
+    )
+    return changed_by_chance(sample, changes, rng)
+
+
+def changed_by_chance(
+    sample: Sample,
+    changes: Iterable[tuple[float, Callable[[Sample], Sample]]],
+    rng: np.random.Generator,
+) -> Sample:
+    """Return the sample after the changes, each of which is made with its probability."""
+    for chance, change in changes:
         if rng.random() < chance:
             sample = change(sample)
     return sample

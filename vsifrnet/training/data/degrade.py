@@ -22,6 +22,9 @@ CODECS: dict[str, dict[str, tuple[int, int]]] = {
 }
 """Each codec's quality setting, with its range from good to bad."""
 
+RATE = 25
+"""Frames per second of the encoded videos."""
+
 
 def add_noise(picture: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     """Add Gaussian noise of deviation ``sigma`` (in 1/255): grey or coloured, fine or soft."""
@@ -55,14 +58,15 @@ def through_codec(
     encoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
     encoder.width, encoder.height = width, height
     encoder.pix_fmt = "yuv420p"
-    encoder.time_base = Fraction(1, 25)
-    encoder.framerate = Fraction(25)
+    encoder.time_base = Fraction(1, RATE)
+    encoder.framerate = Fraction(RATE)
     encoder.thread_count = 1
     (setting,) = CODECS[codec]
     if setting == "qscale":
         encoder.options = {"qmin": str(quality), "qmax": str(quality), "g": "12", "bf": "2"}
     elif codec == "libvpx":
-        encoder.options = {"qmin": str(quality), "qmax": str(quality), "cpu-used": "8"}
+        # A positive cpu-used would adapt the result to the machine's speed and load.
+        encoder.options = {"qmin": str(quality), "qmax": str(quality), "cpu-used": "-4"}
         encoder.options |= {"deadline": "realtime", "b": "20M"}
     else:
         encoder.options = {"crf": str(quality), "preset": "veryfast"}

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from vsifrnet.training.data.layers import Bend
 
-__all__ = ["bend", "light", "linear", "moved", "seen_through", "straight"]
+__all__ = ["bend", "light", "linear", "moved", "placed", "seen_through", "straight"]
+
+
+def placed(x: float, y: float) -> NDArray[np.float64]:
+    """Return the place (2, 3) of a layer, unturned and with its centre at (x, y)."""
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
 
 
 def linear(angle: float, zoom: float, shear: float) -> NDArray[np.float64]:

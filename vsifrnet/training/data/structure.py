@@ -30,7 +30,7 @@ def background(
     density = math.exp(rng.uniform(0, math.log(1.25)))
     side = int(1.7 * size * density)
     texture = lettering.inked(_mask(side, side, fonts, rng), *lettering.colours(rng))
-    place = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
+    place = moves.placed(size / 2, size / 2)
     if rng.random() < 0.25:
         place[:, :2] = moves.linear(rng.normal(0, 0.1), 1.0, 0.0)
     end = moves.seen_through(camera, _panned(place, distance(), 0.7, size, rng), place)
@@ -53,9 +53,8 @@ def overlay(
     if rng.random() < 0.3:  # Some lettering has a dark rim.
         colour = lettering.inked(mask, rng.integers(0, 40, 3).astype(np.uint8), ink)
         alpha = cv2.dilate(mask, np.ones((3, 3), np.uint8)).astype(np.uint8)
-    still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
-    x, y = rng.uniform(0.3, 0.7, 2) * size
-    place = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+    still = moves.placed(size / 2, size / 2)
+    place = moves.placed(*rng.uniform(0.3, 0.7, 2) * size)
     end = _panned(place, distance(), 0.8, size, rng)
     # Titles stay in place when the camera moves; a fence or a shop's sign moves with the scene.
     seen = moves.seen_through(camera, end, still) if rng.random() < 0.35 else end

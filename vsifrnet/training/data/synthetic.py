@@ -17,6 +17,12 @@ from numpy.typing import NDArray
 
 from vsifrnet.training.data import degrade, moves, structure, textures
 from vsifrnet.training.data.assets import Assets
+from vsifrnet.training.data.augment import (
+    changed_by_chance,
+    flip_horizontally,
+    flip_vertically,
+    reverse_channels,
+)
 from vsifrnet.training.data.layers import Layer, Motion, render
 from vsifrnet.training.data.lettering import Fonts
 from vsifrnet.training.data.sample import Field, Pixels, Sample, generator
@@ -147,7 +153,7 @@ def draw_scene(
         return 0.0 if most == 0.0 else math.exp(rng.uniform(math.log(least), math.log(most)))
 
     # The camera moves in a third of the scenes, and everything but subtitles moves with it.
-    still = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
+    still = moves.placed(size / 2, size / 2)
     camera = moves.moved(still, distance(), size, rng) if rng.random() < 0.35 else still
     if fonts is not None and rng.random() < STRUCTURE:
         layers = [structure.background(fonts, size, rng, distance, camera)]
@@ -165,7 +171,7 @@ def draw_scene(
     for _ in range(count):
         maker = makers[rng.integers(len(makers))]
         texture, density = maker(assets, size, rng)
-        place = np.array([[1.0, 0.0, rng.uniform(0, size)], [0.0, 1.0, rng.uniform(0, size)]])
+        place = moves.placed(rng.uniform(0, size), rng.uniform(0, size))
         place[:, :2] = moves.linear(rng.normal(0, 0.3), rng.uniform(0.8, 1.2), rng.normal(0, 0.1))
         # A quarter of the layers are held, whatever the pace of the scene.
         length = distance() if rng.random() < 0.75 else 0.0
@@ -199,7 +205,7 @@ def _background(
     distance: Distance,
     camera: NDArray[np.float64],
 ) -> Layer:
-    place = np.array([[1.0, 0.0, size / 2], [0.0, 1.0, size / 2]])
+    place = moves.placed(size / 2, size / 2)
     bend = None
     if not assets.backgrounds or rng.random() < 0.07:
         texture, density = textures.gradient(size, rng), 1.0
@@ -248,13 +254,8 @@ def _damaged(pictures: list[Pixels], damage: str, rng: np.random.Generator) -> l
 
 def _flip(pictures: list[Pixels], flow: Field, t: float, rng: np.random.Generator) -> Sample:
     """Return a sample that is randomly mirrored left to right and top to bottom, and in BGR."""
-    if rng.random() < 0.5:
-        pictures = [picture[:, ::-1] for picture in pictures]
-        flow = flow[:, ::-1] * np.array([-1, 1, -1, 1], dtype=np.float32)
-    if rng.random() < 0.25:
-        pictures = [picture[::-1] for picture in pictures]
-        flow = flow[::-1] * np.array([1, -1, 1, -1], dtype=np.float32)
-    if rng.random() < 0.3:
-        pictures = [picture[..., ::-1] for picture in pictures]
     img0, imgt, img1 = pictures
-    return Sample(img0=img0, imgt=imgt, img1=img1, t=t, flow=flow)
+    sample = Sample(img0=img0, imgt=imgt, img1=img1, t=t, flow=flow)
+    return changed_by_chance(
+        sample, ((0.5, flip_horizontally), (0.25, flip_vertically), (0.3, reverse_channels)), rng
+    )

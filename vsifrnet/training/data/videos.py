@@ -7,7 +7,6 @@ triplets are cut out once. On disk they can be looked at, removed, labelled with
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections import deque
@@ -25,6 +24,7 @@ from vsifrnet.errors import DataError, TrainingError
 from vsifrnet.files import location
 from vsifrnet.training.data.datasets import LISTS, SOURCE
 from vsifrnet.training.data.sample import Pixels, generator
+from vsifrnet.training.loop.distributed import is_first
 
 __all__ = ["Choice", "extract", "extract_once", "find_triplets"]
 
@@ -135,7 +135,7 @@ def extract_once(paths: list[Path], root: Path, choice: Choice, *, quiet: bool =
             raise DataError(f"there is no video {path}")
     note = root / SOURCE
     wanted = "".join(_identity(path) for path in paths) + f"{choice}\n"
-    if int(os.environ.get("RANK", "0")) == 0:
+    if is_first():
         if note.is_file() and note.read_text() == wanted:
             return
         _clear(root, note)

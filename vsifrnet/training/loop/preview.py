@@ -44,7 +44,7 @@ def write_sheet(data: DataSet, path: Path, *, rows: int = 8, columns: int = 2) -
             Image.fromarray(sheet).save(partial)
     except ValueError:
         raise InputError(
-            f"--preview {path}: must end in the suffix of a picture, such as .png"
+            f"--preview {path}: must end with the suffix of a picture, such as .png"
         ) from None
 
 
