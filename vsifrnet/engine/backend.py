@@ -52,7 +52,7 @@ def resolve(
     precision: str = "auto",
     num_streams: int | None = None,
     *,
-    kernels: bool = False,
+    kernels: bool | None = None,
 ) -> Backend:
     """Return the backend that the arguments of the filter ask for.
 
@@ -61,8 +61,8 @@ def resolve(
         precision: "fp32", "fp16", "bf16", or "auto": fp16 on CUDA, bf16 on a CPU with instructions
             for it, otherwise fp32.
         num_streams: 1 to 32; None is 2, or 1 on a CPU with a single core.
-        kernels: use Triton kernels, which no GPU has shown right and faster yet; on the CPU they
-            need ``TRITON_INTERPRET=1`` in the environment.
+        kernels: use Triton kernels; None uses them on an NVIDIA GPU where Triton is installed. On
+            the CPU they need ``TRITON_INTERPRET=1`` in the environment.
 
     Raises:
         InputError: a value is not accepted, or the device does not exist.
@@ -86,7 +86,11 @@ def resolve(
         num_streams = min(2, torch.get_num_threads()) if chosen.type == "cpu" else 2
     elif type(num_streams) is not int or not 1 <= num_streams <= MAX_STREAMS:
         raise InputError(f"num_streams={num_streams!r}: must be an int from 1 to {MAX_STREAMS}")
-    if kernels and importlib.util.find_spec("triton") is None:
+    has_triton = importlib.util.find_spec("triton") is not None
+    if kernels is None:
+        # docs/speed.md has what they gave on an H100. ROCm's Triton has not been tried.
+        kernels = chosen.type == "cuda" and has_triton and not torch.version.hip
+    if kernels and not has_triton:
         raise InputError("kernels=True: must be False where Triton is not installed")
     if kernels and chosen.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         raise InputError("kernels=True: must be False on the CPU, but with TRITON_INTERPRET=1")

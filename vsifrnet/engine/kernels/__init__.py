@@ -1,10 +1,11 @@
 """The network's operators as Triton kernels, each of which moves its tensors once.
 
 Eager, a made 1080p frame moves several times what its convolutions read and write; docs/speed.md
-has the table. Until a GPU has shown the kernels right and faster they are off: ``kernels`` of
-:func:`vsifrnet.engine.backend.resolve` switches them on, and only then is this package imported,
-because Triton comes with PyTorch for CUDA alone. With ``TRITON_INTERPRET=1`` in the environment
-before that, they run on the CPU, slowly, for tests.
+has the table. An H100 has shown the kernels right and twice as fast as the eager operators, so they
+are on where Triton is installed; ``kernels`` of :func:`vsifrnet.engine.backend.resolve` is the
+switch. Only then is this package imported, because Triton comes with PyTorch for CUDA alone. The
+first pair is compared with the eager operators, see :func:`settle`. With ``TRITON_INTERPRET=1`` in
+the environment the kernels run on the CPU, slowly, for tests.
 """
 
 from __future__ import annotations
