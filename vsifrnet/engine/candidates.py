@@ -22,7 +22,7 @@ __all__ = ["STRIDE", "Pyramid", "find_moves"]
 SHIFTS = 3
 """Displacements that are kept; as many layers can move each in its own way."""
 
-PEAKS, TILE_PEAKS = 3, 2
+PEAKS, TILE_PEAKS = 3, 1
 """Displacements that phase correlation proposes of the whole picture and of each tile."""
 
 AREA = 130_000

@@ -28,7 +28,7 @@ __all__ = ["MotionRunner", "shifted"]
 CELL, RADIUS = 4, 2
 """Of the regions, in pixels of the working size and in cells."""
 
-LEAST = 0.02
+LEAST = 0.3
 """A move with less weight than this everywhere is left out."""
 
 UNSEEN = 0.02
