@@ -104,7 +104,7 @@ def pair(tmp_path):
 
 def test_one_between_keeps_16_bits(pair, tmp_path):
     paths, both = pair
-    assert image(*paths, "-o", tmp_path / "m.png") == 0
+    assert image(*paths, "-o", tmp_path / "m.png", "--scale", 1) == 0
     made = pictures.read(tmp_path / "m.png")
     assert made.depth == 16
     assert (made.rgb - network(*both, Fraction(1, 2))).abs().max() < 1e-4
@@ -113,8 +113,8 @@ def test_one_between_keeps_16_bits(pair, tmp_path):
 
 def test_several_and_times(pair, tmp_path, capsys):
     paths, both = pair
-    assert image(*paths, "-o", tmp_path / "m_%02d.png", "-n", 3) == 0
-    assert image(*paths, "-o", tmp_path / "t.png", "-t", "1/4") == 0
+    assert image(*paths, "-o", tmp_path / "m_%02d.png", "-n", 3, "--scale", 1) == 0
+    assert image(*paths, "-o", tmp_path / "t.png", "-t", "1/4", "--scale", 1) == 0
     assert (tmp_path / "m_01.png").read_bytes() == (tmp_path / "t.png").read_bytes()
     for i in (1, 2, 3):
         made = pictures.read(tmp_path / f"m_{i:02d}.png").rgb
