@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -13,7 +14,7 @@ from conftest import picture
 from fake_cuda import replaying
 from torch import Tensor
 
-from vsifrnet.engine import cuda_graphs
+from vsifrnet.engine import cuda_graphs, memory
 from vsifrnet.engine.cuda_graphs import CudaGraphRecorder, CudaGraphRunner
 from vsifrnet.engine.memory import RECORDING
 from vsifrnet.engine.runner import EagerRunner
@@ -141,6 +142,7 @@ class FakeCuda:
         }
         for name, fake in fakes.items():
             monkeypatch.setattr(torch.cuda, name, fake)
+        monkeypatch.setattr(memory, "_FREE_STREAMS", defaultdict(list))
 
     def _stream(self, device: torch.device, **settings: object) -> str:
         self.streams.append(settings)

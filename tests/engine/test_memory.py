@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import time
+from collections import defaultdict
 from contextlib import nullcontext
 from fractions import Fraction
 
@@ -15,10 +16,11 @@ from conftest import picture
 from fake_cuda import FakeMemory, replaying
 from torch import Tensor
 
+from vsifrnet.engine import memory
 from vsifrnet.engine.backend import explain
 from vsifrnet.engine.cuda_graphs import CudaGraphRunner
 from vsifrnet.engine.interpolator import Interpolator
-from vsifrnet.engine.memory import RECORDING, DeviceMemory, is_out_of_memory
+from vsifrnet.engine.memory import RECORDING, DeviceMemory, borrow_stream, is_out_of_memory
 from vsifrnet.engine.runner import EagerRunner
 from vsifrnet.engine.sources import SourceFrame
 from vsifrnet.engine.workers import Workers
@@ -234,3 +236,28 @@ def test_workers_that_are_gone_give_their_memory_back() -> None:
     while device.releases < before + 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert device.releases == before + 2  # by each worker's thread when it ended
+
+
+def test_streams_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that is reloaded needs no more streams than are in use at once."""
+
+    class Owner:
+        pass
+
+    made = []
+
+    def stream(device: torch.device, *, priority: int) -> tuple[int, torch.device, int]:
+        made.append(priority)
+        return len(made), device, priority
+
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(memory, "_FREE_STREAMS", defaultdict(list))
+    gpu = torch.device("cuda", 0)
+    for _ in range(5):
+        one, other = Owner(), Owner()
+        assert borrow_stream(one, gpu, -1) != borrow_stream(other, gpu, -1)
+        del one, other
+    assert made == [-1, -1]
+    keep = Owner()
+    assert borrow_stream(keep, torch.device("cuda", 1), -1)[1].index == 1
+    assert made == [-1, -1, -1]

@@ -15,7 +15,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from vsifrnet.engine.memory import RECORDING, is_out_of_memory
+from vsifrnet.engine.memory import RECORDING, borrow_stream, is_out_of_memory
 from vsifrnet.engine.runner import RecordableRunner
 
 __all__ = ["CudaGraphRecorder", "CudaGraphRunner", "Recorder"]
@@ -139,7 +139,7 @@ class CudaGraphRecorder:
         # PyTorch has one default capture stream for all devices, so each recorder has its own.
         # Streams come from one pool per priority. The workers' streams have a higher priority, so
         # this is never one of them, and a worker's conversions precede another worker's graph.
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = borrow_stream(self, device, priority=0)
 
     def __call__(
         self, work: Callable[[], Tensor | None]

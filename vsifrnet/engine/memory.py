@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import torch
 
-__all__ = ["RECORDING", "DeviceMemory", "is_out_of_memory"]
+__all__ = ["RECORDING", "DeviceMemory", "borrow_stream", "is_out_of_memory"]
 
 log = logging.getLogger("vsifrnet")
 
@@ -35,6 +37,26 @@ PERHAPS_FULL = (
     "unable to find an engine",  # cuDNN skips algorithms without memory for their workspace.
 )
 """Messages that mean a full device, or libraries that do not fit the device or its driver."""
+
+
+_FREE_STREAMS: defaultdict[tuple[torch.device, int], list[torch.cuda.Stream]] = defaultdict(list)
+"""Streams without an owner, by device and priority."""
+
+
+def borrow_stream(owner: object, device: torch.device, priority: int) -> torch.cuda.Stream:
+    """Return a stream that nobody else uses until ``owner`` is collected.
+
+    Streams are used again because PyTorch keeps a cuBLAS workspace for each stream that ever
+    multiplied matrices, 32 MiB on an H100. Every reload of a script would add several.
+    """
+    free = _FREE_STREAMS[device, priority]
+    try:
+        stream = free.pop()
+    except IndexError:
+        stream = torch.cuda.Stream(device, priority=priority)  # type: ignore[no-untyped-call]
+    # Appending to a list takes no lock, so a finalizer may do it at any moment.
+    weakref.finalize(owner, free.append, stream)
+    return stream
 
 
 def is_out_of_memory(error: BaseException, device: torch.device | None = None) -> bool:

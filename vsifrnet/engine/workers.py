@@ -26,7 +26,7 @@ from torch import Tensor
 
 from vsifrnet.engine.downloads import Download
 from vsifrnet.engine.interpolator import Interpolator
-from vsifrnet.engine.memory import DeviceMemory, is_out_of_memory
+from vsifrnet.engine.memory import DeviceMemory, borrow_stream, is_out_of_memory
 from vsifrnet.engine.sources import Convert, SourceFrame, Uploads
 
 __all__ = ["Slots", "Worker", "Workers"]
@@ -99,9 +99,7 @@ class Worker:
         self._stream: torch.cuda.Stream | None = None
         if uploads.device.type == "cuda":
             # Recordings have the default priority, so conversions precede another worker's graph.
-            self._stream = torch.cuda.Stream(  # type: ignore[no-untyped-call]
-                uploads.device, priority=-1
-            )
+            self._stream = borrow_stream(self, uploads.device, priority=-1)
             # The network's weights were uploaded in the current stream.
             self._stream.wait_stream(torch.cuda.current_stream(uploads.device))
         self._executor = ThreadPoolExecutor(
