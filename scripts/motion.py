@@ -35,6 +35,9 @@ from vsifrnet.evaluation.arrays import clip_from, planes_of
 from vsifrnet.evaluation.methods import Method, installed
 from vsifrnet.files import replacing
 
+MOST = 60.0
+"""dB that a frame counts at most: one that is made exactly would outweigh all others."""
+
 SHOWN = 640
 """Width of one of the five pictures of a strip on a contact sheet."""
 
@@ -117,7 +120,7 @@ def main() -> None:
         psnr: dict[str, list[float]] = {name: [] for name in used}
         for frame in measured(shot, used, arguments.gaps):
             for name, picture in frame.made.items():
-                psnr[name].append(metrics.psnr(picture, frame.true))
+                psnr[name].append(min(MOST, metrics.psnr(picture, frame.true)))
             if arguments.worst:
                 strips[shot.set].append((psnr[first][-1], shot.name, frame.strip(first)))
         table[shot.set].append((shot.name, {name: fmean(v) for name, v in psnr.items()}))
