@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import pytest
+from ffmpeg_program import FFMPEG
 from PIL import Image
 
 from vsifrnet.cli import main
@@ -94,7 +95,7 @@ def made(tmp_path_factory):
         [video, "-frames:v", "1", "a.png"],
         [f"{video},format=rgba,hflip,colorchannelmixer=aa=0.5", "-frames:v", "1", "b.png"],
     ):
-        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", *arguments]
+        command = [FFMPEG, "-v", "error", "-f", "lavfi", "-i", *arguments]
         subprocess.run(command, cwd=root, check=True)
     data = (root / "cut.mp4").read_bytes()
     (root / "cut.mp4").write_bytes(data[: len(data) * 3 // 4])

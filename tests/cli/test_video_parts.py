@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import vapoursynth as vs
+from ffmpeg_program import FFMPEG
 from paths import ROOT
 
 from vsifrnet.cli import main, options
@@ -27,7 +28,7 @@ def video(*arguments):
 def lavfi(path, *flags, size="64x48", rate=12, seconds=1, kind="testsrc2", audio=False):
     """A video file that ffmpeg makes, the whole of it, with these output options."""
     source = f"{kind}=size={size}:rate={rate}:duration={seconds}"
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", source]
+    command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", source]
     if audio:
         tone = f"sine=frequency=440:duration={seconds}:sample_rate=8000"
         command += ["-f", "lavfi", "-i", tone, "-c:a", "pcm_s16le"]
@@ -182,7 +183,7 @@ def test_subtitles_that_a_part_begins_within(tmp_path):
     plain = lavfi(tmp_path / "plain.mkv", seconds=2)
     source, out = tmp_path / "in.mkv", tmp_path / "out.mkv"
     inputs = ["-i", plain, "-i", tmp_path / "in.srt", "-map", "0", "-map", "1", "-c", "copy"]
-    subprocess.run(["ffmpeg", "-v", "error", *inputs, source], check=True)
+    subprocess.run([FFMPEG, "-v", "error", *inputs, source], check=True)
     assert video(source, out, "--start", "0.5", "--end", "1.5") == 0
     with av.open(str(out)) as container:
         packets = [p for p in container.demux(container.streams.subtitles[0]) if p.size]
@@ -244,7 +245,7 @@ def run(*arguments, data=b""):
 def test_y4m_on_standard_input_and_output(source, tmp_path):
     """What goes through pipes is what goes through files, to the frame."""
     raw, out = tmp_path / "in.y4m", tmp_path / "out.y4m"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", source, raw], check=True)
+    subprocess.run([FFMPEG, "-v", "error", "-i", source, raw], check=True)
     assert video(raw, tmp_path / "file.mkv", "--codec", "ffv1", "--multi", "5/2") == 0
     piped = run("-", "-", "--multi", "5/2", data=raw.read_bytes())
     assert piped.returncode == 0, piped.stderr
@@ -258,7 +259,7 @@ def test_y4m_on_standard_input_and_output(source, tmp_path):
 
 def test_y4m_that_is_cut_off_or_none(source, tmp_path):
     raw = tmp_path / "in.y4m"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", source, raw], check=True)
+    subprocess.run([FFMPEG, "-v", "error", "-i", source, raw], check=True)
     data = raw.read_bytes()
     cut = run("-", tmp_path / "out.mkv", data=data[:-100])
     assert cut.returncode == 1

@@ -92,9 +92,9 @@ def find_moves(pyramid0: Pyramid, pyramid1: Pyramid) -> tuple[Tensor, Tensor]:
     device = pyramid0.colour.device
     factor = float(pyramid0.factor)
     fine, half, quarter = zip(pyramid0.lumas, pyramid1.lumas, strict=True)
-    still = torch.zeros((1, 6), device=device)
+    still = torch.zeros((1, 6), dtype=torch.float32, device=device)
     if min(fine[0].shape[2:]) < SMALLEST:
-        return still.expand(2 + SHIFTS, 6), torch.zeros(2 + SHIFTS, device=device)
+        return still.expand(2 + SHIFTS, 6), still.new_zeros(2 + SHIFTS)
 
     whole = displacements(*fine, PEAKS)[0]
     proposed, start = _propose(half, whole / 2)
@@ -151,7 +151,7 @@ def _propose(half: Lumas, whole: Tensor) -> tuple[Tensor, Tensor]:
 
 def _fit_camera(half: Lumas, quarter: Lumas, start: Tensor) -> Tensor:
     """Return affine moves from ``start`` (K, 6), fitted coarse to fine."""
-    everywhere = torch.ones((len(start), 1, 1, 1), device=start.device)
+    everywhere = start.new_ones((len(start), 1, 1, 1))
     camera = align(*quarter, rescale(start, 0.5), everywhere, steps=5, affine=True)
     return align(*half, rescale(camera, 2.0), everywhere, steps=3, affine=True, stride=STRIDE)
 
@@ -180,7 +180,7 @@ def _shrink(picture: Tensor, factor: int) -> Tensor:
 def _costs(lumas: Lumas, moves: Tensor, *, cell: int) -> Tensor:
     """Return the disagreement of a pair under moves (K, 6), half-way: (K, 1, h, w) in cells."""
     height, width = lumas[0].shape[2:]
-    half = torch.full((1,), 0.5, device=moves.device)
+    half = moves.new_full((1,), 0.5)
     flows = flows_of(moves, half, height, width, STRIDE)
     difference, seen = differences(lumas[0], lumas[1], flows, stride=STRIDE)
     return disagreement(difference, seen, cell=cell, radius=1)

@@ -105,7 +105,7 @@ def align(
     height, width = luma0.shape[2:]
     x, y = grid(height, width, moves.device, stride)
     radius = max(height, width) / 2
-    half = torch.full((1,), 0.5, device=moves.device)
+    half = moves.new_full((1,), 0.5)
     stacks = [torch.cat((luma, *_gradients(luma)), 1) for luma in (luma0, luma1)]
     for _ in range(steps):
         flows = flows_of(moves, half, height, width, stride)

@@ -33,7 +33,8 @@ def displacements(img0: Tensor, img1: Tensor, count: int) -> Tensor:
     """
     height, width = img0.shape[2:]
     window = torch.outer(
-        torch.hann_window(height, device=img0.device), torch.hann_window(width, device=img0.device)
+        torch.hann_window(height, dtype=img0.dtype, device=img0.device),
+        torch.hann_window(width, dtype=img0.dtype, device=img0.device),
     )
 
     def spectrum(img: Tensor) -> Tensor:
