@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import imageio_ffmpeg
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
