@@ -12,7 +12,6 @@ from torch import nn
 
 from vsifrnet.engine.align import aligned
 from vsifrnet.engine.ops import pair_mean
-from vsifrnet.evaluation.official import Official
 from vsifrnet.network import CONFIGS, IFRNet
 
 
@@ -66,15 +65,6 @@ def test_aligned_network_is_equal(name: str, with_encoder: bool) -> None:
         with torch.no_grad():
             expected = model(*images, torch.tensor([0.3]))
         torch.testing.assert_close(result, expected, atol=2e-5, rtol=0)
-
-
-@pytest.mark.parametrize("scale", [0.5, 1.0])
-def test_network_equals_the_benchmarks_official_code(network: IFRNet, scale: float) -> None:
-    images = picture(0)[None], picture(2)[None]
-    official = Official(network.state_dict(), torch.device("cpu"), torch.float32)
-    with torch.inference_mode():
-        made = network(*images, torch.tensor([0.3]), scale)
-    torch.testing.assert_close(made, official(*images, 0.3, scale), atol=2e-5, rtol=0)
 
 
 def test_network_leaves_its_inputs(network: IFRNet) -> None:
