@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 import vapoursynth as vs
+from container_table import DISPLAY
 from paths import ROOT
 
 from vsifrnet.cli import main
@@ -544,14 +545,7 @@ def test_hdr10_metadata_is_carried_over(tmp_path):
         "_Matrix": 9,
         "_Primaries": 9,
         "_Transfer": 16,
-        "MasteringDisplayPrimariesX": [0.68, 0.265, 0.15],
-        "MasteringDisplayPrimariesY": [0.32, 0.69, 0.06],
-        "MasteringDisplayWhitePointX": 0.3127,
-        "MasteringDisplayWhitePointY": 0.329,
-        "MasteringDisplayMinLuminance": 0.005,
-        "MasteringDisplayMaxLuminance": 1000.0,
-        "ContentLightLevelMax": 1000,
-        "ContentLightLevelAverage": 400,
+        **DISPLAY,
     }
     clip = vs.core.std.BlankClip(format=vs.YUV420P10, width=64, height=64, length=2, fpsnum=24)
     for codec in ("libx265", "libsvtav1"):

@@ -123,17 +123,7 @@ class EagerRunner:
 
     def decode_at(self, t: Tensor) -> Tensor:
         """Return what :meth:`decode` does, for the time as a tensor (1,) on the device."""
-        height, width = self._size
-        if self._more:
-            runs = zip(self._pairs, self._more, strict=True)
-            pictures = [self._decode_all(pair, more, t) for pair, more in runs]
-        else:
-            pictures = [self._network.picture(pair, t) for pair in self._pairs]
-        picture = pictures[0]
-        if len(pictures) > 1:
-            back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]
-            picture = torch.stack(back).mean(0)
-        return picture[0, :, :height, :width]
+        return self._averaged([self._picture(run, t) for run in range(len(self._pairs))])
 
     def estimate_at(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return what :meth:`decode_at` does, and the flows t -> 0 and t -> 1 (1, 4, H, W).
@@ -141,21 +131,38 @@ class EagerRunner:
         Only for a runner made with ``flows``.
         """
         height, width = self._size
-        made = self._network.decode(self._pairs[0], t)
-        flows = torch.cat((made.flows0[0], made.flows1[0]), dim=1)[:, :, :height, :width]
-        if len(self._pairs) > 1 or self._more:
-            return self.decode_at(t), flows
-        return made.image[0, :, :height, :width], flows
+        first, flows = self._estimate(0, t)
+        mirrored = [self._picture(run, t) for run in range(1, len(self._pairs))]
+        return self._averaged([first, *mirrored]), flows[:, :, :height, :width]
 
-    def _decode_all(self, pair: Pair, more: Tensor, t: Tensor) -> Tensor:
-        """Return the picture with more planes of the pair (2, C, H, W) as further channels.
+    def _picture(self, run: int, t: Tensor) -> Tensor:
+        """Return the padded picture of one of the runs."""
+        if self._more:
+            return self._estimate(run, t)[0]
+        return self._network.picture(self._pairs[run], t)
 
-        They take the picture's flows and mask, and stay in their range.
+    def _estimate(self, run: int, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the padded picture of one of the runs, and the flows that made it.
+
+        Planes of the pair beside RGB are further channels of the picture. They take its flows and
+        its mask, and stay in their range.
         """
-        made = self._network.decode(pair, t)
+        made = self._network.decode(self._pairs[run], t)
         flows = torch.cat((made.flows0[0], made.flows1[0]), dim=1)
+        if not self._more:
+            return made.image, flows
+        more = self._more[run]
         planes = blend(more, flows, made.mask, self._network.sampling)
-        return torch.cat((made.image, planes.clamp(*more.aminmax())), dim=1)
+        return torch.cat((made.image, planes.clamp(*more.aminmax())), dim=1), flows
+
+    def _averaged(self, pictures: list[Tensor]) -> Tensor:
+        """Return the mean of the runs' pictures, mirrored back, without the padding."""
+        height, width = self._size
+        picture = pictures[0]
+        if len(pictures) > 1:
+            back = [made.flip(flip) for made, flip in zip(pictures, self._flips, strict=True)]
+            picture = torch.stack(back).mean(0)
+        return picture[0, :, :height, :width]
 
     def clear(self) -> None:
         """See :class:`Runner`."""

@@ -100,14 +100,14 @@ def read_alpha(frame: vs.VideoFrame) -> NDArray[np.float32] | None:
     """Return the alpha channel that a frame carries as ``_Alpha``: (H, W) in [0, 1], or None.
 
     Raises:
-        ValueError: the alpha channel is not one plane of the frame's size.
+        InputError: the alpha channel is not one plane of the frame's size.
     """
     alpha: Any = frame.props.get("_Alpha")
     if alpha is None:
         return None
     size = alpha.width, alpha.height
     if size != (frame.width, frame.height) or alpha.format.color_family != vs.GRAY:
-        raise ValueError(
+        raise InputError(
             f"_Alpha is {alpha.format.name} of {size[0]}x{size[1]}: must be GRAY of "
             f"{frame.width}x{frame.height}"
         )

@@ -44,6 +44,12 @@ class Tables:
     columns: Axis
     bits: int
 
+    @property
+    def arguments(self) -> tuple[Tensor | int, ...]:
+        """What both kernels take of the tables, in the order of their parameters."""
+        filters = self.rows.weights, self.rows.positions, self.columns.weights
+        return self.matrix, *filters, self.columns.positions, *self.luma, *self.chroma
+
 
 @triton.jit
 def _samples(source, mask, wide: tl.constexpr):
@@ -100,14 +106,7 @@ def yuv_to_rgb(samples: Tensor, tables: Tables, dtype: torch.dtype) -> Tensor:
         (blocks(height * width, LONG),),
         samples,
         out,
-        tables.matrix,
-        rows.weights,
-        rows.positions,
-        columns.weights,
-        columns.positions,
-        height,
-        width,
-        *tables.chroma,
+        *tables.arguments,
         row_groups=rows.weights.shape[0],
         row_taps=rows.weights.shape[1],
         column_groups=columns.weights.shape[0],
@@ -187,14 +186,7 @@ def rgb_to_yuv(picture: Tensor, tables: Tables) -> Tensor:
         (luma_blocks + blocks(chroma, LONG),),
         picture,
         out,
-        tables.matrix,
-        rows.weights,
-        rows.positions,
-        columns.weights,
-        columns.positions,
-        height,
-        width,
-        *tables.chroma,
+        *tables.arguments,
         picture.stride(0),
         picture.stride(1),
         luma_blocks,
