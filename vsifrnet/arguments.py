@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vsifrnet.argument_table import HALVINGS
 from vsifrnet.errors import InputError
 from vsifrnet.graph.frames import MATRICES
-from vsifrnet.graph.timecodes import Timecodes, frame_times
+from vsifrnet.graph.timecodes import Timecodes, frame_duration, frame_times
 from vsifrnet.graph.timeline import TimedTimeline, Timeline, UniformTimeline
 
 __all__ = [
@@ -110,10 +110,9 @@ def timeline(
 def _last_duration(clip: vs.VideoNode) -> Fraction | None:
     try:
         with clip.get_frame(clip.num_frames - 1) as last:
-            num, den = last.props.get("_DurationNum"), last.props.get("_DurationDen")
+            return frame_duration(last.props)
     except vs.Error as error:
         raise InputError(f"timecodes: the clip's last frame cannot be read ({error})") from error
-    return Fraction(num, den) if num and den else None
 
 
 def _target(fps_num: int | None, fps_den: int | None) -> Fraction | None:

@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     with ExitStack() as stack:
-        if arguments.pipe is None and arguments.target is not options.STANDARD:
+        if _writes_file(arguments):
             sources = options.inputs(arguments, arguments.source)
             files.check_new(arguments.target, overwrite=arguments.overwrite, inputs=sources)
             stack.enter_context(files.exclusive(arguments.target))
@@ -136,7 +136,7 @@ def _check(arguments: argparse.Namespace) -> None:
             f"--multi {arguments.multi} and --fps {arguments.fps}: give one of the two"
         )
     options.check_range(arguments, 1, "preview")
-    if arguments.pipe is None and arguments.target is not options.STANDARD:
+    if _writes_file(arguments):
         from vsifrnet.media.checks import check_crf, check_suffix
 
         check_suffix(arguments.target)
@@ -147,6 +147,11 @@ def _check(arguments: argparse.Namespace) -> None:
     if given:
         option = given[0].replace("_", "-")
         raise InputError(f"--{option}: is of no use where OUT is not written by this command")
+
+
+def _writes_file(arguments: argparse.Namespace) -> bool:
+    """Return whether OUT is a file that this command encodes by itself."""
+    return arguments.pipe is None and arguments.target is not options.STANDARD
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -206,7 +211,7 @@ def _written(source: Source, made: vs.VideoNode, arguments: argparse.Namespace) 
     )
     made = made[part.first : part.last]
     frames = partial(source.frames, multi=multi, first=part.first)
-    to_file = arguments.pipe is None and arguments.target is not options.STANDARD
+    to_file = _writes_file(arguments)
     if not to_file and arguments.fps is None and not source.constant:
         raise InputError(
             f"{arguments.source} has a variable frame rate, which y4m cannot carry: choose a "

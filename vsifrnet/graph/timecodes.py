@@ -7,16 +7,17 @@ frame rates of ranges of frames. Decimal numbers are read exactly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median_high
+from typing import Any
 
 from vsifrnet.errors import InputError
 from vsifrnet.files import encodable
 
-__all__ = ["Timecodes", "frame_times", "likely_last"]
+__all__ = ["Timecodes", "frame_duration", "frame_times", "likely_last"]
 
 type Timecodes = str | Path | Sequence[int | float | Fraction]
 """The path of a timecode file, or the frames' times in seconds."""
@@ -54,6 +55,12 @@ def frame_times(
                 f"{float(time)} s; times must be increasing"
             )
     return times
+
+
+def frame_duration(props: Mapping[str, Any]) -> Fraction | None:
+    """Return how long a frame lasts by its props, in seconds, or None where they do not say."""
+    num, den = props.get("_DurationNum"), props.get("_DurationDen")
+    return Fraction(num, den) if num and den else None
 
 
 def likely_last(times: Sequence[Fraction]) -> Fraction:

@@ -9,6 +9,7 @@ import vapoursynth as vs
 
 from vsifrnet.detect.plan import Gap
 from vsifrnet.graph.nodes import WarnOnce, shows_right
+from vsifrnet.graph.timecodes import frame_duration
 from vsifrnet.graph.timeline import Timeline
 
 __all__ = ["TIMING_PROPS", "Timing"]
@@ -112,5 +113,5 @@ class Timing:
 
     def _duration(self, props: vs.FrameProps) -> Fraction | None:
         """Return a source frame's duration in seconds, or None where it is not known."""
-        num, den = props.get("_DurationNum"), props.get("_DurationDen")
-        return Fraction(num, den) if num and den else self._default
+        duration = frame_duration(props)
+        return self._default if duration is None else duration

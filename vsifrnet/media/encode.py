@@ -18,10 +18,11 @@ import vapoursynth as vs
 from vsifrnet.errors import EncodeError
 from vsifrnet.files import location, replacing
 from vsifrnet.graph.frames import write
+from vsifrnet.graph.timecodes import frame_duration
 from vsifrnet.media import hdr10, matroska
-from vsifrnet.media.check import warn_of_loss
 from vsifrnet.media.copy import Copier, Copies
 from vsifrnet.media.formats import RANGES, Stored, check_opaque, picture, storable
+from vsifrnet.media.loss import warn_of_loss
 from vsifrnet.media.messages import ffmpeg_messages, svt_errors_only
 from vsifrnet.media.pictures import Picture
 
@@ -274,5 +275,5 @@ def _common(start: Fraction, duration: Fraction) -> Fraction:
 
 def _duration(props: vs.FrameProps, clip: vs.VideoNode) -> Fraction:
     """Return how long a frame is shown, in seconds."""
-    num, den = props.get("_DurationNum"), props.get("_DurationDen")
-    return Fraction(num, den) if num and den else 1 / Fraction(clip.fps)
+    duration = frame_duration(props)
+    return 1 / Fraction(clip.fps) if duration is None else duration
